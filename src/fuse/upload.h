@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * One sequential upload: bytes in, one object out. Private to fuse/.
+ *
+ *	upload_new(&config, key, &u);
+ *	upload_write(u, &w);	... w.done(&w): accepted or failed
+ *	upload_finish(u, &f);	... f.done(&f): the object is complete, or an error
+ *	upload_unref(u);	(an unfinished one is aborted)
+ *
+ * What fits in one part is one PutObject at finish; the second part begins a
+ * multipart upload whose parts are sent in parallel from the first full one.
+ * Any thread may call; callbacks come on a loop thread, possibly inside the
+ * call, with no lock held. Writes must not overlap in time (the kernel
+ * serialises them per file); each waits until its bytes have room.
+ */
+#ifndef FUSE_UPLOAD_H
+#define FUSE_UPLOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/macro.h"
+#include "s3/s3.h"
+
+struct budget;
+struct upload;
+
+struct upload_config {
+	struct s3_client *client; /* borrowed, as are budget and loops */
+	struct budget *budget;
+	struct loop **loops;
+	unsigned nloops;
+	uint64_t part_size;	   /* of the first parts; grows with the part number */
+	unsigned parts_in_flight;  /* per upload */
+	struct s3_put_attrs attrs; /* strings live as long as the config */
+};
+
+/* Borrows `config`, which must outlive the upload. No request is sent. */
+int upload_new(const struct upload_config *config, const char *key, struct upload **ret) must_check;
+struct upload *upload_ref(struct upload *u);
+/* The last reference of an unfinished upload aborts it in the background. */
+void upload_unref(struct upload *u);
+
+struct upload_write {
+	/* set by the caller */
+	uint64_t offset; /* must equal upload_size(), else -EINVAL, for good */
+	const void *data;
+	size_t len; /* at most 1 MiB */
+	/*
+	 * err 0: all bytes accepted. -EINVAL: not sequential. -EFBIG: beyond the
+	 * largest object. -EIO or another class's errno: the upload failed. After
+	 * any error the upload is aborted and every later call gets that error.
+	 * The data is copied out of `data` before upload_write returns.
+	 */
+	void (*done)(struct upload_write *w);
+	int err;
+	/* private */
+	void *impl[4];
+};
+void upload_write(struct upload *u, struct upload_write *w);
+/*
+ * Ends the wait of a write whose caller was killed: done comes with -EINTR and
+ * the upload is failed with -EIO. No-op when the write is not waiting.
+ */
+void upload_cancel_write(struct upload *u, struct upload_write *w);
+
+struct upload_finish {
+	void (*done)(struct upload_finish *f);
+	int err; /* 0: the object is on the server, whole */
+	struct s3_object object;
+	/* private */
+	struct list node;
+};
+/* Any number of callers, at any time; all get the one result. */
+void upload_finish(struct upload *u, struct upload_finish *f);
+/* Fails the upload with `err` and aborts it at the server; later calls get `err`. */
+void upload_abort(struct upload *u, int err);
+
+/* Snapshot getters. */
+uint64_t upload_size(struct upload *u);	 /* bytes accepted */
+int upload_error(struct upload *u);	 /* 0 or the sticky error */
+bool upload_completed(struct upload *u); /* finished with success */
+bool upload_started(struct upload *u);	 /* finish was asked for */
+
+#endif

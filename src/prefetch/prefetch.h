@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * FACADE of prefetch/: the read engine and the one memory budget.
+ *
+ *	pf_new(&config, &pf);
+ *	pf_open(pf, &open);		(revalidates the version, starts the first GET)
+ *	... open.done(&open): open.err, open.stream
+ *	pf_read(stream, &read);		... read.done(&read): iovecs, or an error
+ *	pf_close(stream);
+ *
+ * Calls come from any loop thread; callbacks come on some loop thread, possibly
+ * inside the call (pf_read whose cells are ready), with no lock held. One block
+ * map per object version (key + ETag), shared by all streams.
+ */
+#ifndef PREFETCH_PREFETCH_H
+#define PREFETCH_PREFETCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/list.h"
+#include "base/macro.h"
+#include "loop/loop.h"
+
+#define PF_CELL	    ((uint64_t)128 * 1024) /* smallest unit kept; ready as soon as its bytes are in */
+#define PF_SLAB	    ((uint64_t)1024 * 1024) /* unit of memory: 8 cells */
+#define PF_READ_MAX ((size_t)1024 * 1024)   /* a kernel read is at most 256 pages */
+#define PF_IOV_MAX  10 /* cells that 1 MiB at any alignment can touch, plus one */
+
+struct block_source;
+struct pf;
+struct pf_stream;
+
+/* ---- memory budget: hard limit on part buffers of reads and uploads ---- */
+
+struct budget;
+/* At least 64 MiB makes sense. Memory is mapped lazily and returned when idle. */
+int budget_new(uint64_t limit, struct budget **ret) must_check;
+void budget_free(struct budget *b);
+uint64_t budget_limit(const struct budget *b);
+uint64_t budget_used(struct budget *b);
+
+/*
+ * Slabs for uploads: PF_SLAB bytes each. A request that cannot be met now waits
+ * in line (first come, first served); `granted` is called once, on the thread
+ * that freed the memory (or inside the call when it is there: returns true).
+ */
+struct budget_wait {
+	/* set by the caller */
+	unsigned slabs; /* 1..budget limit / 2 */
+	void (*granted)(struct budget_wait *w);
+	/* result: `slabs` pointers, the caller's array */
+	void **mem;
+	/* private */
+	struct list node;
+	bool queued;
+};
+/* true: granted now, `granted` is not called. false: queued. */
+bool budget_get(struct budget *b, struct budget_wait *w) must_check;
+/* true: taken out of the line, will not be granted. false: already granted. */
+bool budget_cancel(struct budget *b, struct budget_wait *w);
+void budget_put(struct budget *b, void **mem, unsigned slabs);
+
+/* ---- the read engine ---- */
+
+struct pf_config {
+	struct block_source *source; /* borrowed */
+	struct budget *budget;	     /* borrowed */
+	struct loop **loops;	     /* borrowed array */
+	unsigned nloops;
+	uint64_t part_size;   /* most bytes of one GET */
+	uint64_t random_size; /* a random read fetches whole blocks of this size; multiple of
+				 PF_CELL */
+	uint64_t max_window;  /* most bytes requested beyond a reader */
+};
+int pf_new(const struct pf_config *config, struct pf **ret) must_check;
+/* After all streams were closed and all loops stopped. */
+void pf_free(struct pf *pf);
+
+/*
+ * Open one version for reading. With `revalidate` the first GET, which starts
+ * here, is the check at the server: done comes when its response head is in. It
+ * brings the first bytes of the object, or one byte only when `data_cached`
+ * says that the kernel still holds the pages, or the block map has them.
+ * Without `revalidate` done comes at once (inside the call), nothing is fetched.
+ */
+struct pf_open {
+	/* set by the caller; valid until done */
+	const char *key, *etag;
+	uint64_t size;
+	bool revalidate;
+	bool data_cached;
+	void (*done)(struct pf_open *o);
+	/* result */
+	int err; /* 0, -ESTALE, -ENOENT, -EACCES, -EIO, -ENOMEM */
+	struct pf_stream *stream;
+	/* private */
+	struct list node;
+	void *impl;
+};
+void pf_open(struct pf *pf, struct pf_open *o);
+
+/* Closes; reads still in flight are answered first (with an error if they must wait). */
+void pf_close(struct pf_stream *s);
+
+struct pf_read {
+	/* set by the caller; valid until done */
+	uint64_t offset;
+	size_t len; /* at most PF_READ_MAX; cut at the object's end by the engine */
+	void (*done)(struct pf_read *r);
+	/* result, valid inside done only */
+	int err;		      /* 0, -ESTALE, -EIO, -ENOMEM, -EINTR (cancelled) */
+	struct iovec iov[PF_IOV_MAX]; /* the bytes; niov 0 at end of file */
+	unsigned niov;
+	/* private */
+	struct pf_stream *stream;
+	struct list node;
+	uint64_t missing;
+	bool admitted, pinned;
+};
+void pf_read(struct pf_stream *s, struct pf_read *r);
+/*
+ * Asks for an early end: done comes with -EINTR, inside the call or at the same
+ * time on another thread; exactly once in any case. Harmless after done only if
+ * the caller still keeps the struct.
+ */
+void pf_cancel(struct pf_stream *s, struct pf_read *r);
+
+#endif

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * FACADE of s3/: an S3 client that runs on event loops.
+ *
+ *	s3_client_new(&config, &client);
+ *	struct s3_head_call h = {.call = {.done = on_done}, .key = "a/b"};
+ *	s3_head(client, loop, &h);	(on the loop's thread)
+ *	... on_done(&h.call): h.call.error.err is 0 and h.object is filled
+ *
+ * Rules for every call:
+ *  - The struct is the caller's, zeroed except for the inputs; it and all that
+ *    it points to must stay valid and unmoved until `done`.
+ *  - `done` is called exactly once, on the loop it was started on, never inside
+ *    the starting function, unless s3_cancel ended the call first.
+ *  - Retries, signing, redirects of region, timeouts happen inside. `error` says
+ *    what the last attempt met; error.err is the -errno for the caller:
+ *    -ENOENT (404 of a key), -EACCES (403), -ESTALE (412 on If-Match),
+ *    -EEXIST (412 on If-None-Match), -EIO (everything else, the deadline
+ *    included), -ECANCELED (loop stopped), -ENOMEM.
+ *  - Memory handed out in a result is the caller's, freed as each struct says.
+ */
+#ifndef S3_S3_H
+#define S3_S3_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/list.h"
+#include "base/macro.h"
+#include "loop/loop.h"
+
+#define S3_KEY_MAX	 1024 /* bytes of UTF-8, S3 limit */
+#define S3_ETAG_MAX	 132  /* with quotes and NUL; S3's are 34-42 bytes, others may be longer */
+#define S3_PART_MIN	 (5 * MIB)
+#define S3_PART_MAX	 (5 * GIB)
+#define S3_PARTS_MAX	 10000
+#define S3_UPLOAD_ID_MAX 1024
+
+struct s3_client;
+
+enum s3_class {
+	S3_OK,
+	S3_NOT_FOUND,	 /* 404 of a key or upload */
+	S3_NO_BUCKET,	 /* 404 NoSuchBucket */
+	S3_FORBIDDEN,	 /* 403, and 400 with a credentials code */
+	S3_EXPIRED,	 /* ExpiredToken, InvalidToken: refresh, then retry */
+	S3_PRECONDITION, /* 412, 409 ConditionalRequestConflict */
+	S3_WRONG_REGION, /* 301, 307, 400 with x-amz-bucket-region */
+	S3_THROTTLED,	 /* 503, 429, SlowDown */
+	S3_SERVER,	 /* 500, 502, 504, InternalError, 200 with an error document */
+	S3_NETWORK,	 /* refused, reset, timeout, short body, TLS */
+	S3_INVALID,	 /* other 4xx */
+	S3_UNSUPPORTED,	 /* 501, unknown header or checksum */
+	S3_PROTOCOL,	 /* an answer that breaks the rules of S3 */
+	S3_LOCAL,	 /* out of memory, cancelled, no credentials */
+};
+
+struct s3_error {
+	enum s3_class cls;
+	int err;	   /* 0 or -errno, what a caller sees */
+	int status;	   /* HTTP status, 0 when there was none */
+	unsigned attempts; /* how many were made */
+	char code[64];	   /* S3's <Code>, "" when there was none */
+	char message[256]; /* S3's <Message> or the transport's text */
+	char request_id[64];
+	char region[32]; /* x-amz-bucket-region, "" when absent */
+};
+
+/* One line for the log or stderr: "503 SlowDown: Please reduce ... (request id ...)". */
+void s3_error_format(const struct s3_error *e, char *ret, size_t len);
+
+struct s3_config {
+	const char *bucket;
+	const char *region; /* NULL: AWS_REGION, else us-east-1 (inferred, may be corrected) */
+	const char *endpoint_url; /* NULL: AWS_ENDPOINT_URL, else AWS's rules */
+	bool force_path_style;
+	bool no_sign_request;
+	const char *profile; /* NULL: environment, then AWS_PROFILE or "default" */
+	bool requester_pays;
+	const char *expected_owner;
+	const char *ca_bundle;
+	unsigned max_attempts;	     /* 0: AWS_MAX_ATTEMPTS, else 10 */
+	unsigned request_timeout_ms; /* whole operation, retries included; 0: 60 s */
+};
+
+/* Reads credentials; no network. *ret_why (static or in `why`) tells a person what is wrong. */
+int s3_client_new(const struct s3_config *config, char *why, size_t why_len,
+		  struct s3_client **ret) must_check;
+void s3_client_free(struct s3_client *c); /* after all its loops have stopped */
+const char *s3_client_region(const struct s3_client *c);
+const char *s3_client_endpoint(const struct s3_client *c); /* scheme://host[:port] */
+
+enum s3_storage { S3_STANDARD_LIKE, S3_ARCHIVED }; /* ARCHIVED: needs a restore to be read */
+
+/* What HEAD, GET and LIST say of an object. */
+struct s3_object {
+	uint64_t size;
+	int64_t mtime; /* seconds since the epoch */
+	enum s3_storage storage;
+	char etag[S3_ETAG_MAX]; /* with its quotes, as sent in If-Match */
+};
+
+/* Common head of every call. */
+struct s3_call {
+	/* set by the caller */
+	void (*done)(struct s3_call *c);
+	uint64_t deadline; /* absolute; 0: now + the client's request_timeout_ms */
+	/* result */
+	struct s3_error error;
+	/* private */
+	struct s3_op *op;
+};
+
+/* Ends the call; `done` is not called. On the call's loop. No-op when not running. */
+void s3_cancel(struct s3_call *c);
+
+struct s3_head_call {
+	struct s3_call call;
+	const char *key;
+	const char *if_match; /* NULL: none */
+	struct s3_object object;
+};
+void s3_head(struct s3_client *c, struct loop *l, struct s3_head_call *h);
+
+/* One entry of a listing; a common prefix has its trailing '/' and no object data. */
+struct s3_entry {
+	const char *key; /* whole key, NUL-terminated; may hold any byte but NUL */
+	size_t key_len;
+	bool is_prefix;
+	struct s3_object object;
+};
+/*
+ * One page: objects and common prefixes merged in bytewise key order (in the
+ * server's order when that is not sorted). Keys with NUL or over S3_KEY_MAX were
+ * dropped and counted.
+ */
+struct s3_page {
+	struct s3_entry *entries;
+	size_t count, dropped;
+	bool truncated;
+	bool unordered;	  /* the server's order was not bytewise (directory buckets) */
+	char *next_token; /* non-NULL if and only if truncated */
+};
+void s3_page_free(struct s3_page *p);
+struct s3_list_call {
+	struct s3_call call;
+	const char *prefix;	 /* NULL or "": whole bucket */
+	bool delimiter;		 /* '/' */
+	const char *start_after; /* NULL: from the start */
+	const char *token;	 /* continuation; NULL: first page */
+	unsigned max_keys;	 /* 0..1000 */
+	struct s3_page *page;	 /* result, the caller's to free; NULL on error */
+};
+void s3_list(struct s3_client *c, struct loop *l, struct s3_list_call *list);
+
+/*
+ * GET of one range of one version, bytes straight into the caller's memory.
+ * A failed connection resumes at the byte where it stopped; each response is
+ * checked (status, Content-Range, ETag, length) before a byte of it is placed.
+ * Positions are offsets in the object. `length` must be > 0 and inside the
+ * object, except for {0, 0}: an empty object, asked without Range.
+ */
+struct s3_get_call {
+	struct s3_call call;
+	const char *key;
+	const char *if_match; /* required */
+	uint64_t offset, length;
+	bool demand; /* somebody waits for it: first in line for a connection, may be hedged */
+	/* Once, when the first valid response head is in. May be NULL. */
+	void (*on_head)(struct s3_get_call *g);
+	/* Where byte `pos` goes; returns at least 1 byte of room, at most to the range's end. */
+	struct iovec (*on_space)(struct s3_get_call *g, uint64_t pos);
+	/* `len` bytes from `pos` are in place; called in order, without gap or overlap. */
+	void (*on_data)(struct s3_get_call *g, uint64_t pos, size_t len);
+	struct s3_object object; /* valid from on_head */
+};
+void s3_get(struct s3_client *c, struct loop *l, struct s3_get_call *g);
+
+/* Attributes of a new object, the same for PutObject and CreateMultipartUpload. */
+struct s3_put_attrs {
+	const char *content_type;  /* NULL: none sent */
+	const char *storage_class; /* NULL: none sent */
+	const char *sse;	   /* NULL: none sent */
+	const char *sse_kms_key_id;
+	bool if_none_match; /* refuse to replace: -EEXIST */
+};
+
+struct s3_put_call {
+	struct s3_call call;
+	const char *key;
+	const struct s3_put_attrs *attrs; /* NULL: none */
+	const struct iovec *body;	  /* sent from here, unchanged until done */
+	unsigned nbody;
+	struct s3_object object; /* result: etag and size */
+};
+void s3_put(struct s3_client *c, struct loop *l, struct s3_put_call *p);
+
+struct s3_create_upload_call {
+	struct s3_call call;
+	const char *key;
+	const struct s3_put_attrs *attrs;
+	char *upload_id; /* result, free() */
+};
+void s3_create_upload(struct s3_client *c, struct loop *l, struct s3_create_upload_call *u);
+
+struct s3_part {
+	uint64_t size;
+	char etag[S3_ETAG_MAX];
+	char crc32c[12]; /* base64 as sent, "" when none was */
+};
+
+struct s3_upload_part_call {
+	struct s3_call call;
+	const char *key, *upload_id;
+	unsigned number; /* 1..S3_PARTS_MAX */
+	const struct iovec *body;
+	unsigned nbody;
+	struct s3_part part; /* result */
+};
+void s3_upload_part(struct s3_client *c, struct loop *l, struct s3_upload_part_call *u);
+
+/*
+ * CompleteMultipartUpload, idempotent: after an unclear answer (timeout, reset,
+ * NoSuchUpload on a retry, 200 with an error document) HEAD tells whether the
+ * object with the expected size is there.
+ */
+struct s3_complete_call {
+	struct s3_call call;
+	const char *key, *upload_id;
+	const struct s3_part *parts; /* part i has number i + 1 */
+	unsigned nparts;
+	bool if_none_match;
+	struct s3_object object; /* result: etag and size */
+};
+void s3_complete(struct s3_client *c, struct loop *l, struct s3_complete_call *u);
+
+/* 0 also when the upload is gone already. */
+struct s3_abort_call {
+	struct s3_call call;
+	const char *key, *upload_id;
+};
+void s3_abort(struct s3_client *c, struct loop *l, struct s3_abort_call *a);
+
+struct s3_list_parts_call {
+	struct s3_call call;
+	const char *key, *upload_id;
+	unsigned nparts;       /* result */
+	uint64_t total;	       /* result: sum of sizes */
+	struct s3_part *parts; /* result, free(); ordered by number, numbers contiguous or -EIO */
+};
+void s3_list_parts(struct s3_client *c, struct loop *l, struct s3_list_parts_call *p);
+
+/* 0 also when the key is gone already. */
+struct s3_delete_call {
+	struct s3_call call;
+	const char *key;
+};
+void s3_delete(struct s3_client *c, struct loop *l, struct s3_delete_call *d);
+
+#endif
