@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Start: loops, client, probe of the bucket, budget, read engine, file system,
+ * mount. Each step that fails leaves a half-built stack that stack_free() takes
+ * down; the order of taking down is the reverse, loops last of what runs.
+ */
+#include "stack.h"
+
+#include <errno.h>
+#include <semaphore.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "cache/cache.h"
+#include "fuse/fs.h"
+#include "loop/loop.h"
+#include "mountpoint.h"
+#include "options.h"
+#include "prefetch/prefetch.h"
+#include "resources.h"
+#include "s3/s3.h"
+
+#define LOOPS_MAX	  8
+#define PROBE_TIMEOUT_NS  (4 * NSEC_PER_SEC) /* a wrong setting is told within 5 s */
+#define DRAIN_TIMEOUT_NS  (3 * NSEC_PER_SEC) /* gone within 5 s of SIGTERM */
+#define DEFAULT_PART_SIZE (8 * MIB)	     /* the peer's */
+#define RANDOM_READ_BLOCK (128 * KIB)	     /* least bytes of a random read, users.md A4 */
+#define PARTS_IN_FLIGHT	  4
+
+struct stack {
+	struct loop *loops[LOOPS_MAX];
+	unsigned nloops, nstarted;
+	struct buf user_agent;
+	struct s3_client *client;
+	struct block_source *source;
+	struct budget *budget;
+	struct pf *pf;
+	struct fs *fs;
+	bool mounted;
+};
+
+static int failed(struct stack_error *e, int r, const char *what, const char *fmt, ...)
+	printf_like(4, 5);
+
+static int failed(struct stack_error *e, int r, const char *what, const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)snprintf(e->what, sizeof(e->what), "%s", what);
+	va_start(ap, fmt);
+	(void)vsnprintf(e->cause, sizeof(e->cause), fmt, ap);
+	va_end(ap);
+	return r;
+}
+
+static void stack_free(struct stack *s)
+{
+	if (s->mounted) {
+		unsigned lost;
+
+		fs_unmount(s->fs);
+		lost = fs_drain(s->fs, clock_now() + DRAIN_TIMEOUT_NS);
+		if (lost)
+			log_err(LOG_MAIN, "%u unfinished uploads were aborted", lost);
+	}
+	for (unsigned i = 0; i < s->nstarted; i++)
+		loop_stop(s->loops[i]);
+	if (s->fs)
+		fs_free(s->fs);
+	if (s->pf)
+		pf_free(s->pf);
+	source_free(s->source);
+	if (s->budget)
+		budget_free(s->budget);
+	if (s->client)
+		s3_client_free(s->client);
+	for (unsigned i = 0; i < s->nloops; i++)
+		loop_free(s->loops[i]);
+	buf_fini(&s->user_agent);
+	free(s);
+}
+
+DEFINE_CLEANUP(struct stack, stack_free)
+
+static int start_loops(struct stack *s, const struct options *o, struct stack_error *e)
+{
+	unsigned n = resources_loops(o->max_threads);
+	int r;
+
+	if (o->user_agent_prefix)
+		buf_printf(&s->user_agent, "%s ", o->user_agent_prefix);
+	buf_printf(&s->user_agent, "mount-s3/%s%s", MOUNT_S3_VERSION,
+		   o->read_only ? " md/mp-readonly" : "");
+	if (buf_error(&s->user_agent) < 0)
+		return failed(e, -EINVAL, "Failed to start", "--user-agent-prefix is too long");
+	for (unsigned i = 0; i < n; i++) {
+		struct loop_config c = {
+			.index = i,
+			.net = {.ca_bundle = o->ca_bundle ? o->ca_bundle : getenv("AWS_CA_BUNDLE"),
+				.user_agent = buf_str(&s->user_agent),
+				.max_connections_per_host = 64}};
+
+		r = loop_new(&c, &s->loops[i]);
+		if (r < 0)
+			return failed(e, r, "Failed to start an event loop", "%s", strerror(-r));
+		s->nloops++;
+		r = loop_start(s->loops[i]);
+		if (r < 0)
+			return failed(e, r, "Failed to start an event loop", "%s", strerror(-r));
+		s->nstarted++;
+	}
+	return 0;
+}
+
+/* ---- the probe: one LIST on loop 0, waited for here ---- */
+
+struct probe {
+	struct loop_task task;
+	struct s3_client *client;
+	struct s3_list_call list;
+	sem_t done;
+};
+
+static void probe_done(struct s3_call *c)
+{
+	struct probe *p = container_of(c, struct probe, list.call);
+
+	s3_page_free(p->list.page);
+	(void)sem_post(&p->done);
+}
+
+static void probe_run(struct loop_task *t)
+{
+	struct probe *p = container_of(t, struct probe, task);
+
+	s3_list(p->client, loop_current(), &p->list);
+}
+
+static int probe_bucket(struct stack *s, const struct options *o, struct stack_error *e)
+{
+	struct probe p = {.task = {.run = probe_run}, .client = s->client};
+	char what[512];
+	int r;
+
+	p.list = (struct s3_list_call){.prefix = o->prefix, .max_keys = 1};
+	p.list.call.done = probe_done;
+	p.list.call.deadline = clock_now() + PROBE_TIMEOUT_NS;
+	(void)sem_init(&p.done, 0, 0);
+	loop_post(s->loops[0], &p.task);
+	while (sem_wait(&p.done) < 0 && errno == EINTR)
+		;
+	(void)sem_destroy(&p.done);
+	r = p.list.call.error.err;
+	if (r == 0)
+		return 0;
+	s3_error_format(&p.list.call.error, what, sizeof(what));
+	return failed(e, r, "Failed to create S3 client",
+		      "initial ListObjectsV2 failed for bucket %s in region %s at %s\n    1: %s",
+		      o->bucket, s3_client_region(s->client), s3_client_endpoint(s->client), what);
+}
+
+static int start_client(struct stack *s, const struct options *o, struct stack_error *e)
+{
+	struct s3_config c = {.bucket = o->bucket,
+			      .region = o->region,
+			      .endpoint_url = o->endpoint_url,
+			      .force_path_style = o->force_path_style,
+			      .no_sign_request = o->no_sign_request,
+			      .profile = o->profile,
+			      .requester_pays = o->requester_pays,
+			      .expected_owner = o->expected_bucket_owner,
+			      .ca_bundle = o->ca_bundle ? o->ca_bundle : getenv("AWS_CA_BUNDLE")};
+	char why[512] = "";
+	int r = s3_client_new(&c, why, sizeof(why), &s->client);
+
+	if (r < 0)
+		return failed(e, r, "Failed to create S3 client", "%s", *why ? why : strerror(-r));
+	return probe_bucket(s, o, e);
+}
+
+static int start_engine(struct stack *s, const struct options *o, struct stack_error *e)
+{
+	uint64_t memory = o->memory_target_mib ? o->memory_target_mib * MIB : resources_memory();
+	uint64_t part = o->read_part_size ? o->read_part_size : o->part_size;
+	struct pf_config c = {.loops = s->loops,
+			      .nloops = s->nloops,
+			      .random_size = RANDOM_READ_BLOCK,
+			      .max_window = memory / 4};
+	int r = budget_new(memory, &s->budget);
+
+	if (r == 0)
+		r = origin_new(s->client, &s->source);
+	if (r < 0)
+		return failed(e, r, "Failed to set up memory", "%s", strerror(-r));
+	/* A part must leave room for others in the budget; it only bounds one GET. */
+	c.part_size = min_u64(round_up(part ? part : DEFAULT_PART_SIZE, MIB), memory / 8);
+	c.source = s->source;
+	c.budget = s->budget;
+	r = pf_new(&c, &s->pf);
+	if (r < 0)
+		return failed(e, r, "Failed to set up the read engine", "%s", strerror(-r));
+	log_info(LOG_MAIN, "%u loops, %llu MiB of memory for data", s->nloops,
+		 (unsigned long long)(memory / MIB));
+	return 0;
+}
+
+static uint64_t ttl_ns(uint64_t seconds)
+{
+	return seconds == TTL_INDEFINITE ? FS_TTL_INDEFINITE : seconds * NSEC_PER_SEC;
+}
+
+/* On a loop; the main thread waits for signals. */
+static void on_ended(void *arg)
+{
+	(void)kill(getpid(), STACK_ENDED_SIGNAL);
+}
+
+static int start_fs(struct stack *s, const struct options *o, struct stack_error *e)
+{
+	uint64_t part = o->write_part_size ? o->write_part_size : o->part_size;
+	struct fs_config c = {
+		.bucket = o->bucket,
+		.prefix = o->prefix,
+		.uid = o->uid ? (uid_t)o->uid : getuid(),
+		.gid = o->gid ? (gid_t)o->gid : getgid(),
+		.dir_mode = (mode_t)o->dir_mode,
+		.file_mode = (mode_t)o->file_mode,
+		.read_only = o->read_only,
+		.allow_delete = o->allow_delete,
+		.allow_overwrite = o->allow_overwrite,
+		.allow_other = o->allow_other,
+		.allow_root = o->allow_root,
+		.auto_unmount = o->auto_unmount,
+		.metadata_ttl = ttl_ns(o->metadata_ttl),
+		.negative_ttl = ttl_ns(o->negative_metadata_ttl),
+		.write_part_size = part ? part : DEFAULT_PART_SIZE,
+		.parts_in_flight = PARTS_IN_FLIGHT,
+		.put_attrs = {.storage_class = o->storage_class,
+			      .sse = o->sse,
+			      .sse_kms_key_id = o->sse_kms_key_id},
+		.client = s->client,
+		.pf = s->pf,
+		.budget = s->budget,
+		.loops = s->loops,
+		.nloops = s->nloops,
+	};
+	char why[512] = "";
+	int r = fs_new(&c, &s->fs);
+
+	if (r < 0)
+		return failed(e, r, "Failed to create FUSE session", "%s", strerror(-r));
+	r = fs_mount(s->fs, o->directory, why, sizeof(why));
+	if (r < 0)
+		return failed(e, r, "Failed to create FUSE session", "%s",
+			      *why ? why : strerror(-r));
+	s->mounted = true;
+	r = fs_serve(s->fs, on_ended, s);
+	if (r < 0)
+		return failed(e, r, "Failed to create FUSE session", "%s", strerror(-r));
+	return 0;
+}
+
+int stack_start(const struct options *o, struct stack_error *error, struct stack **ret)
+{
+	_cleanup_(stack_freep) struct stack *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return failed(error, -ENOMEM, "Failed to start", "out of memory");
+	buf_init(&s->user_agent, 1024);
+	r = start_loops(s, o, error);
+	if (r == 0)
+		r = start_client(s, o, error);
+	if (r == 0)
+		r = start_engine(s, o, error);
+	if (r == 0)
+		r = start_fs(s, o, error);
+	if (r < 0)
+		return r;
+	*ret = take_ptr(&s);
+	return 0;
+}
+
+void stack_stop(struct stack *s)
+{
+	stack_free(s);
+}
