@@ -101,12 +101,13 @@ class Mount:
     """One mount-s3 process and its mount point."""
 
     def __init__(self, server, bucket, folder, options=(), background=False, env=None,
-                 base_options=True, target=None):
+                 base_options=True, target=None, options_after=()):
         self.server = server
         self.bucket = bucket
         self.folder = pathlib.Path(folder)
         self.path = self.folder / "mnt"
         self.options = [str(o) for o in options]
+        self.options_after = [str(o) for o in options_after]
         self.background = background
         self.target = target or getattr(bucket, "name", bucket)
         self.base_options = base_options
@@ -127,7 +128,7 @@ class Mount:
             argv += ["--endpoint-url", self.server.endpoint, "--force-path-style",
                      "--region", REGION]
         argv += ["-l", str(self.log_folder)] if self.background else ["-f"]
-        return argv + self.options + [self.target, str(self.path)]
+        return argv + self.options + [self.target, str(self.path)] + self.options_after
 
     def environment(self):
         env = aws_environment()
