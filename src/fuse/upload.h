@@ -34,6 +34,7 @@ struct upload_config {
 	unsigned nloops;
 	uint64_t part_size;	   /* of the first parts; grows with the part number */
 	unsigned parts_in_flight;  /* per upload */
+	_Atomic bool *overcommit;  /* token: one upload at a time may exceed the budget by a part */
 	struct s3_put_attrs attrs; /* strings live as long as the config */
 };
 
@@ -57,12 +58,16 @@ struct upload_write {
 	void (*done)(struct upload_write *w);
 	int err;
 	/* private */
-	void *impl[4];
+	struct upload *upload;
+	const char *from; /* bytes not yet copied into a part */
+	size_t left;
+	char *stash; /* memory that `from` points into once the write has waited */
+	bool stashed;
 };
 void upload_write(struct upload *u, struct upload_write *w);
 /*
- * Ends the wait of a write whose caller was killed: done comes with -EINTR and
- * the upload is failed with -EIO. No-op when the write is not waiting.
+ * Ends the wait of a write whose caller was killed: the upload
+ * fails with -EIO, and so does the write. No-op when the write is not waiting.
  */
 void upload_cancel_write(struct upload *u, struct upload_write *w);
 

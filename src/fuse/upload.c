@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Upload state machine. Any thread calls; the lock covers the state, bytes are
+ * copied outside it (the kernel serialises the writes of a file, so the part
+ * being filled has one owner).
+ *
+ *   state      write          finish                 part or request failed
+ *   OPEN       fill, send     FINISHING              FAILED
+ *   FINISHING  -EIO           join                   FAILED
+ *   DONE       -EIO           0 at once              -
+ *   FAILED     sticky error   sticky error           -
+ *
+ * FINISHING sends what is left: one PutObject when no second part was begun,
+ * else the last part and, with nothing in flight, Complete. FAILED waits for
+ * what is in flight, then aborts the multipart upload. Whatever is in flight
+ * holds a reference. A write waits for memory (first slab, then the rest of its
+ * part) or for one of too many buffered parts to be sent.
+ *
+ * If every upload waits for memory that other half-filled parts hold, nobody
+ * would ever move: after OVERCOMMIT_AFTER one of them, the holder of the token,
+ * fills its part from the heap, beyond the budget by at most one part.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "fuse/upload_state.h"
+
+void after_init(struct after *a)
+{
+	list_init(&a->finishers);
+	list_init(&a->trash);
+	a->resume = NULL;
+}
+
+void after_run(struct upload *u, struct after *a)
+{
+	struct list *n;
+
+	while ((n = list_pop(&a->trash)))
+		upload_part_free(list_entry(n, struct upload_part, node), u->config->budget);
+	if (a->resume)
+		upload_advance(u, a->resume);
+	while ((n = list_pop(&a->finishers))) {
+		struct upload_finish *f = list_entry(n, struct upload_finish, node);
+
+		f->done(f);
+	}
+}
+
+static void answer_finishers_locked(struct upload *u, struct after *a)
+{
+	struct list *n;
+
+	list_for_each (n, &u->finishers) {
+		struct upload_finish *f = list_entry(n, struct upload_finish, node);
+
+		f->err = u->error;
+		f->object = u->object;
+	}
+	list_splice(&a->finishers, &u->finishers);
+}
+
+void upload_drop_part_locked(struct upload *u, struct upload_part *p, struct after *a)
+{
+	list_append(&a->trash, &p->node);
+	u->buffered--;
+	if (u->holds_token && p->borrowed < p->nslabs) {
+		u->holds_token = false;
+		atomic_store(u->config->overcommit, false);
+	}
+}
+
+/* A write that waits goes on (to its error, or into the next part). */
+void upload_wake_writer_locked(struct upload *u, struct after *a)
+{
+	if (u->waiting == NOTHING)
+		return;
+	if (u->waiting == MEMORY && !budget_cancel(u->config->budget, &u->mem))
+		return; /* granted meanwhile: on_granted goes on */
+	u->waiting = NOTHING;
+	a->resume = u->writing;
+}
+
+void upload_fail_locked(struct upload *u, int err, struct after *a)
+{
+	struct list *n;
+
+	if (u->state == FAILED || u->state == DONE)
+		return;
+	u->state = FAILED;
+	u->error = err;
+	/* A part whose writer waits or copies is dropped by the writer itself. */
+	if (u->filling && !u->writing)
+		upload_drop_part_locked(u, take_ptr(&u->filling), a);
+	while ((n = list_pop(&u->queue)))
+		upload_drop_part_locked(u, list_entry(n, struct upload_part, node), a);
+	upload_wake_writer_locked(u, a);
+	answer_finishers_locked(u, a);
+}
+
+static void send_queued_locked(struct upload *u)
+{
+	while (u->in_flight < u->config->parts_in_flight && !list_empty(&u->queue))
+		upload_send_part_locked(u,
+					list_entry(list_pop(&u->queue), struct upload_part, node));
+}
+
+/* Everything fits in one part: no multipart upload. */
+static void put_locked(struct upload *u, struct after *a)
+{
+	struct list *n = list_pop(&u->queue);
+	struct upload_part *p = n ? list_entry(n, struct upload_part, node) : take_ptr(&u->filling);
+	int r;
+
+	if (!p) {
+		r = upload_part_new(u, 1, 0, &p);
+		if (r < 0) {
+			upload_fail_locked(u, r, a);
+			return;
+		}
+		u->buffered++;
+	}
+	upload_put_locked(u, p);
+}
+
+/*
+ * One full part may be the whole object: the multipart upload begins with the
+ * second part.
+ */
+void upload_pump_locked(struct upload *u, struct after *a)
+{
+	bool ending = u->state == FINISHING && !u->writing;
+
+	if (u->requesting || u->state == DONE)
+		return;
+	if (u->state == FAILED) {
+		if (u->upload_id && u->in_flight == 0)
+			upload_send_abort_locked(u);
+		return;
+	}
+	if (ending && u->last_number <= 1) {
+		put_locked(u, a);
+		return;
+	}
+	if (ending && u->filling)
+		list_append(&u->queue, &take_ptr(&u->filling)->node);
+	if (!u->upload_id) {
+		if (u->last_number > 1)
+			upload_create_locked(u);
+		return;
+	}
+	send_queued_locked(u);
+	if (ending && u->in_flight == 0 && list_empty(&u->queue))
+		upload_complete_locked(u);
+}
+
+void upload_done_locked(struct upload *u, const struct s3_object *object, struct after *a)
+{
+	u->state = DONE;
+	u->object = *object;
+	answer_finishers_locked(u, a);
+}
+
+void upload_finish(struct upload *u, struct upload_finish *f)
+{
+	struct after a;
+
+	after_init(&a);
+	lock_take(&u->lock);
+	list_append(&u->finishers, &f->node);
+	if (u->state == OPEN)
+		u->state = FINISHING;
+	if (u->state == DONE || u->state == FAILED)
+		answer_finishers_locked(u, &a);
+	upload_pump_locked(u, &a);
+	lock_drop(&u->lock);
+	after_run(u, &a);
+}
+
+void upload_abort(struct upload *u, int err)
+{
+	struct after a;
+
+	after_init(&a);
+	lock_take(&u->lock);
+	upload_fail_locked(u, err, &a);
+	upload_pump_locked(u, &a);
+	lock_drop(&u->lock);
+	after_run(u, &a);
+}
+
+int upload_new(const struct upload_config *config, const char *key, struct upload **ret)
+{
+	struct upload *u = calloc(1, sizeof(*u));
+
+	if (!u)
+		return -ENOMEM;
+	u->key = strdup(key);
+	if (!u->key) {
+		free(u);
+		return -ENOMEM;
+	}
+	u->config = config;
+	/* Parts wait in memory until the server has them: four must fit beside the readers. */
+	u->max_part = max_u64(config->part_size, budget_limit(config->budget) / 8);
+	u->home = config->loops[hash_bytes(key, strlen(key), 0) % config->nloops];
+	u->refs = 1;
+	lock_init(&u->lock, RANK_UPLOAD);
+	list_init(&u->queue);
+	list_init(&u->finishers);
+	*ret = u;
+	return 0;
+}
+
+struct upload *upload_ref(struct upload *u)
+{
+	(void)atomic_fetch_add(&u->refs, 1);
+	return u;
+}
+
+void upload_unref(struct upload *u)
+{
+	if (!u || atomic_fetch_sub(&u->refs, 1) != 1)
+		return;
+	if (u->upload_id && u->state != DONE) {
+		/* Given up by its last user: comes back here when the abort is over. */
+		atomic_store(&u->refs, 1);
+		upload_abort(u, -EIO);
+		upload_unref(u);
+		return;
+	}
+	upload_part_free(u->filling, u->config->budget);
+	free(u->parts);
+	free(u->upload_id);
+	free(u->key);
+	lock_fini(&u->lock);
+	free(u);
+}
+
+uint64_t upload_size(struct upload *u)
+{
+	WITH_LOCK(&u->lock);
+	return u->size;
+}
+
+int upload_error(struct upload *u)
+{
+	WITH_LOCK(&u->lock);
+	return u->error;
+}
+
+bool upload_completed(struct upload *u)
+{
+	WITH_LOCK(&u->lock);
+	return u->state == DONE;
+}
+
+bool upload_started(struct upload *u)
+{
+	WITH_LOCK(&u->lock);
+	return u->state != OPEN;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * One part's bytes. A part belongs to the writer while it is filled, then to
+ * the request that sends it; it is never shared, so it has no lock.
+ */
+#include "fuse/upload_part.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define GROW_FROM  5000 /* parts of the first size: 10,000 parts are S3's limit */
+#define GROW_EVERY 1000
+
+uint64_t upload_part_capacity(unsigned number, uint64_t first, uint64_t most)
+{
+	uint64_t size = first;
+
+	for (unsigned n = GROW_FROM; n < number && size < most; n += GROW_EVERY)
+		size *= 2;
+	return round_down(max_u64(first, min_u64(size, most)), PF_SLAB);
+}
+
+int upload_part_new(struct upload *u, unsigned number, uint64_t capacity, struct upload_part **ret)
+{
+	size_t slabs = capacity / PF_SLAB;
+	struct upload_part *p = calloc(1, sizeof(*p) + slabs * sizeof(void *));
+
+	if (!p)
+		return -ENOMEM;
+	list_init(&p->node);
+	p->upload = u;
+	p->number = number;
+	p->capacity = capacity;
+	*ret = p;
+	return 0;
+}
+
+void upload_part_free(struct upload_part *p, struct budget *b)
+{
+	if (!p)
+		return;
+	for (unsigned i = p->borrowed; i < p->nslabs; i++)
+		free(p->slabs[i]);
+	if (p->borrowed)
+		budget_put(b, p->slabs, p->borrowed);
+	free(p->iov);
+	free(p);
+}
+
+uint64_t upload_part_room(const struct upload_part *p)
+{
+	return p->nslabs * PF_SLAB - p->used;
+}
+
+unsigned upload_part_wants(const struct upload_part *p)
+{
+	return p->nslabs == 0 ? 1 : (unsigned)(p->capacity / PF_SLAB) - p->nslabs;
+}
+
+size_t upload_part_fill(struct upload_part *p, const void *data, size_t len)
+{
+	const char *from = data;
+	size_t left = min_u64(len, upload_part_room(p));
+	size_t copied = left;
+
+	while (left) {
+		size_t at = p->used % PF_SLAB;
+		size_t n = min_u64(left, PF_SLAB - at);
+
+		memcpy((char *)p->slabs[p->used / PF_SLAB] + at, from, n);
+		p->used += n;
+		from += n;
+		left -= n;
+	}
+	return copied;
+}
+
+int upload_part_overcommit(struct upload_part *p)
+{
+	unsigned total = (unsigned)(p->capacity / PF_SLAB);
+
+	while (p->nslabs < total) {
+		void *slab = malloc(PF_SLAB);
+
+		if (!slab)
+			return -ENOMEM;
+		p->slabs[p->nslabs++] = slab;
+	}
+	return 0;
+}
+
+int upload_part_seal(struct upload_part *p, unsigned *ret_n)
+{
+	unsigned n = (unsigned)((p->used + PF_SLAB - 1) / PF_SLAB);
+
+	p->iov = calloc(n ? n : 1, sizeof(*p->iov));
+	if (!p->iov)
+		return -ENOMEM;
+	for (unsigned i = 0; i < n; i++)
+		p->iov[i] = (struct iovec){.iov_base = p->slabs[i],
+					   .iov_len = min_u64(PF_SLAB, p->used - i * PF_SLAB)};
+	*ret_n = n;
+	return 0;
+}

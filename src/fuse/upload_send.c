@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The requests of an upload: PutObject, or CreateMultipartUpload, UploadPart,
+ * CompleteMultipartUpload, AbortMultipartUpload. Parts go to all loops in turn,
+ * the others to the upload's home loop. A failure is logged here, once, with
+ * key and upload id; the state machine in upload.c decides what follows.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "fuse/upload_state.h"
+
+static void report(struct upload *u, const char *what, const struct s3_error *e)
+{
+	char text[512];
+
+	s3_error_format(e, text, sizeof(text));
+	log_err(LOG_FUSE, "upload of %s failed at %s: %s (upload id %s)", u->key, what, text,
+		u->upload_id ? u->upload_id : "none");
+}
+
+static void request_over(struct upload *u, struct after *a)
+{
+	upload_pump_locked(u, a);
+	lock_drop(&u->lock);
+	after_run(u, a);
+	upload_unref(u);
+}
+
+static int store_part_locked(struct upload *u, unsigned number, const struct s3_part *part)
+{
+	if (number > u->parts_cap) {
+		unsigned cap = u->parts_cap ? u->parts_cap * 2 : 16;
+		struct s3_part *p;
+
+		while (cap < number)
+			cap *= 2;
+		p = realloc(u->parts, cap * sizeof(*p));
+		if (!p)
+			return -ENOMEM;
+		memset(p + u->parts_cap, 0, (cap - u->parts_cap) * sizeof(*p));
+		u->parts = p;
+		u->parts_cap = cap;
+	}
+	u->parts[number - 1] = *part;
+	return 0;
+}
+
+static void on_part_sent(struct s3_call *c)
+{
+	struct upload_part *p = container_of(c, struct upload_part, call.send.call);
+	struct upload *u = p->upload;
+	struct after a;
+	int r = c->error.err;
+
+	after_init(&a);
+	if (r < 0)
+		report(u, "UploadPart", &c->error);
+	lock_take(&u->lock);
+	if (r == 0)
+		r = store_part_locked(u, p->number, &p->call.send.part);
+	u->in_flight--;
+	upload_drop_part_locked(u, p, &a);
+	if (r < 0)
+		upload_fail_locked(u, r, &a);
+	if (u->waiting == TURN)
+		upload_wake_writer_locked(u, &a);
+	request_over(u, &a);
+}
+
+static void send_part(struct loop_task *t)
+{
+	struct upload_part *p = container_of(t, struct upload_part, task);
+	struct s3_upload_part_call *c = &p->call.send;
+	unsigned n = 0;
+	int r = upload_part_seal(p, &n);
+
+	*c = (struct s3_upload_part_call){.call = {.done = on_part_sent},
+					  .key = p->upload->key,
+					  .upload_id = p->upload->upload_id,
+					  .number = p->number,
+					  .body = p->iov,
+					  .nbody = n};
+	if (r < 0) {
+		c->call.error.err = r;
+		on_part_sent(&c->call);
+		return;
+	}
+	s3_upload_part(p->upload->config->client, loop_current(), c);
+}
+
+static void on_put(struct s3_call *c)
+{
+	struct upload_part *p = container_of(c, struct upload_part, call.put.call);
+	struct upload *u = p->upload;
+	struct after a;
+
+	after_init(&a);
+	if (c->error.err < 0)
+		report(u, "PutObject", &c->error);
+	lock_take(&u->lock);
+	u->requesting = false;
+	if (c->error.err < 0) {
+		upload_fail_locked(u, c->error.err, &a);
+	} else {
+		upload_done_locked(u, &p->call.put.object, &a);
+	}
+	upload_drop_part_locked(u, p, &a);
+	request_over(u, &a);
+}
+
+static void send_put(struct loop_task *t)
+{
+	struct upload_part *p = container_of(t, struct upload_part, task);
+	struct s3_put_call *c = &p->call.put;
+	unsigned n = 0;
+	int r = upload_part_seal(p, &n);
+
+	*c = (struct s3_put_call){.call = {.done = on_put},
+				  .key = p->upload->key,
+				  .attrs = &p->upload->config->attrs,
+				  .body = p->iov,
+				  .nbody = n};
+	if (r < 0) {
+		c->call.error.err = r;
+		on_put(&c->call);
+		return;
+	}
+	s3_put(p->upload->config->client, loop_current(), c);
+}
+
+static void on_created(struct s3_call *c)
+{
+	struct upload *u = container_of(c, struct upload, call.create.call);
+	struct after a;
+
+	after_init(&a);
+	if (c->error.err < 0)
+		report(u, "CreateMultipartUpload", &c->error);
+	lock_take(&u->lock);
+	u->requesting = false;
+	if (c->error.err < 0)
+		upload_fail_locked(u, c->error.err, &a);
+	else
+		u->upload_id = take_ptr(&u->call.create.upload_id);
+	request_over(u, &a);
+}
+
+static void send_create(struct loop_task *t)
+{
+	struct upload *u = container_of(t, struct upload, task);
+
+	u->call.create = (struct s3_create_upload_call){
+		.call = {.done = on_created}, .key = u->key, .attrs = &u->config->attrs};
+	s3_create_upload(u->config->client, u->home, &u->call.create);
+}
+
+static void on_completed(struct s3_call *c)
+{
+	struct upload *u = container_of(c, struct upload, call.complete.call);
+	struct after a;
+
+	after_init(&a);
+	if (c->error.err < 0)
+		report(u, "CompleteMultipartUpload", &c->error);
+	lock_take(&u->lock);
+	u->requesting = false;
+	if (c->error.err < 0) {
+		upload_fail_locked(u, c->error.err, &a);
+	} else {
+		upload_done_locked(u, &u->call.complete.object, &a);
+	}
+	request_over(u, &a);
+}
+
+static void send_complete(struct loop_task *t)
+{
+	struct upload *u = container_of(t, struct upload, task);
+
+	u->call.complete =
+		(struct s3_complete_call){.call = {.done = on_completed},
+					  .key = u->key,
+					  .upload_id = u->upload_id,
+					  .parts = u->parts,
+					  .nparts = u->last_number,
+					  .if_none_match = u->config->attrs.if_none_match};
+	s3_complete(u->config->client, u->home, &u->call.complete);
+}
+
+static void on_aborted(struct s3_call *c)
+{
+	struct upload *u = container_of(c, struct upload, call.abort.call);
+	struct after a;
+
+	after_init(&a);
+	if (c->error.err < 0)
+		report(u, "AbortMultipartUpload", &c->error);
+	lock_take(&u->lock);
+	u->requesting = false;
+	free(take_ptr(&u->upload_id));
+	request_over(u, &a);
+}
+
+static void send_abort(struct loop_task *t)
+{
+	struct upload *u = container_of(t, struct upload, task);
+
+	u->call.abort = (struct s3_abort_call){
+		.call = {.done = on_aborted}, .key = u->key, .upload_id = u->upload_id};
+	s3_abort(u->config->client, u->home, &u->call.abort);
+}
+
+static void request_locked(struct upload *u, void (*send)(struct loop_task *t))
+{
+	assert(!u->requesting);
+	u->requesting = true;
+	(void)upload_ref(u);
+	u->task.run = send;
+	loop_post(u->home, &u->task);
+}
+
+void upload_create_locked(struct upload *u)
+{
+	request_locked(u, send_create);
+}
+
+void upload_complete_locked(struct upload *u)
+{
+	request_locked(u, send_complete);
+}
+
+void upload_send_abort_locked(struct upload *u)
+{
+	request_locked(u, send_abort);
+}
+
+void upload_put_locked(struct upload *u, struct upload_part *p)
+{
+	assert(!u->requesting);
+	u->requesting = true;
+	(void)upload_ref(u);
+	p->task.run = send_put;
+	loop_post(u->home, &p->task);
+}
+
+void upload_send_part_locked(struct upload *u, struct upload_part *p)
+{
+	u->in_flight++;
+	(void)upload_ref(u);
+	p->task.run = send_part;
+	loop_post(u->config->loops[u->next_loop++ % u->config->nloops], &p->task);
+}

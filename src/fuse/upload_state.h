@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* State of one upload, shared by upload.c, upload_send.c and upload_write.c. */
+#ifndef FUSE_UPLOAD_STATE_H
+#define FUSE_UPLOAD_STATE_H
+
+#include <stdatomic.h>
+
+#include "base/lock.h"
+#include "fuse/upload.h"
+#include "fuse/upload_part.h"
+
+enum upload_state { OPEN, FINISHING, DONE, FAILED };
+enum wait_for { NOTHING, MEMORY, TURN };
+
+struct upload {
+	/* set at creation */
+	const struct upload_config *config;
+	char *key;
+	uint64_t max_part;
+	struct loop *home; /* control requests and the timer */
+
+	_Atomic int refs;
+
+	struct lock lock;
+	/* under lock */
+	enum upload_state state;
+	int error;
+	uint64_t size;
+	struct upload_part *filling;
+	struct list queue; /* full parts, not yet sent */
+	unsigned buffered; /* parts that exist: filling, queued, in flight */
+	unsigned in_flight;
+	unsigned last_number;  /* of the newest part */
+	struct s3_part *parts; /* results, by number - 1 */
+	unsigned parts_cap;
+	unsigned next_loop;
+	bool requesting; /* a create, put, complete or abort is running */
+	bool timer_armed, holds_token;
+	char *upload_id;
+	struct list finishers;
+	struct s3_object object;
+	struct upload_write *writing; /* accepted, not all bytes copied */
+	enum wait_for waiting;
+	struct budget_wait mem;
+
+	/* home loop only */
+	struct loop_task task, timer_task;
+	struct loop_timer timer;
+	union {
+		struct s3_create_upload_call create;
+		struct s3_complete_call complete;
+		struct s3_abort_call abort;
+	} call;
+};
+
+/* What must happen after the lock is dropped. */
+struct after {
+	struct list finishers; /* to be called back */
+	struct list trash;     /* parts to be freed */
+	struct upload_write *resume;
+};
+
+void after_init(struct after *a);
+/* Frees, resumes the writer, calls finishers back. No lock held. */
+void after_run(struct upload *u, struct after *a);
+
+void upload_fail_locked(struct upload *u, int err, struct after *a);
+/* The server has the object: `object` is what it said. */
+void upload_done_locked(struct upload *u, const struct s3_object *object, struct after *a);
+/* Starts whatever the state allows now. */
+void upload_pump_locked(struct upload *u, struct after *a);
+void upload_drop_part_locked(struct upload *u, struct upload_part *p, struct after *a);
+/* A write that waits goes on (to its error, or into the next part). */
+void upload_wake_writer_locked(struct upload *u, struct after *a);
+
+/* upload_send.c: requests. Each runs on a loop, holds a reference and pumps at its end. */
+void upload_create_locked(struct upload *u);
+void upload_send_part_locked(struct upload *u, struct upload_part *p);
+void upload_put_locked(struct upload *u, struct upload_part *p);
+void upload_complete_locked(struct upload *u);
+void upload_send_abort_locked(struct upload *u);
+
+/* upload_write.c: goes on copying a write. No lock held. */
+void upload_advance(struct upload *u, struct upload_write *w);
+
+#endif
