@@ -130,34 +130,28 @@ def test_empty_file_is_readable_right_after_close(mnt, bucket):
 
 @pytest.mark.parametrize("at", [0, 1, 4095, 8193], ids=["rewrite", "inside", "overlap", "hole"])
 def test_write_out_of_order_is_refused_for_good(mnt, bucket, at):
-    with opened(mnt / "f", os.O_CREAT | os.O_WRONLY) as fd:
-        os.write(fd, b"a" * 8192)
-        with fails_with(errno.EINVAL):
-            os.pwrite(fd, b"b" * 100, at)
-        with fails_with(errno.EINVAL):
-            os.pwrite(fd, b"c", 8192)
-        with fails_with(errno.EINVAL, errno.EIO):
-            os.fsync(fd)
-        with fails_with(errno.EINVAL, errno.EIO):
-            os.close(os.dup(fd))
-        try:
-            os.close(fd)
-        except OSError as e:
-            assert e.errno in (errno.EINVAL, errno.EIO)
-        fd = os.open("/dev/null", os.O_RDONLY)
+    fd = os.open(mnt / "f", os.O_CREAT | os.O_WRONLY)
+    os.write(fd, b"a" * 8192)
+    with fails_with(errno.EINVAL):
+        os.pwrite(fd, b"b" * 100, at)
+    with fails_with(errno.EINVAL):
+        os.pwrite(fd, b"c", 8192)
+    with fails_with(errno.EINVAL, errno.EIO):
+        os.fsync(fd)
+    with fails_with(errno.EINVAL, errno.EIO):
+        os.close(fd)
     wait_for(lambda: not bucket.uploads(), 5, "the upload is aborted")
     assert not bucket.exists("f")
     wait_for(lambda: not os.path.exists(mnt / "f"), 3, "the failed file is gone")
 
 
 def test_out_of_order_after_parts_were_sent_leaves_nothing(parts, bucket):
-    with opened(parts / "f", os.O_CREAT | os.O_WRONLY) as fd:
-        write_all(fd, blob(2 * PART + 1))
-        with fails_with(errno.EINVAL):
-            os.pwrite(fd, b"x", 0)
-        with fails_with(errno.EINVAL, errno.EIO):
-            os.close(fd)
-        fd = os.open("/dev/null", os.O_RDONLY)
+    fd = os.open(parts / "f", os.O_CREAT | os.O_WRONLY)
+    write_all(fd, blob(2 * PART + 1))
+    with fails_with(errno.EINVAL):
+        os.pwrite(fd, b"x", 0)
+    with fails_with(errno.EINVAL, errno.EIO):
+        os.close(fd)
     wait_for(lambda: not bucket.uploads(), 5, "the upload is aborted")
     assert not bucket.exists("f")
 
