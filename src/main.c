@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "daemon.h"
+#include "fstab.h"
 #include "mountpoint.h"
 #include "options.h"
 #include "options_check.h"
@@ -158,17 +159,27 @@ static int run(const struct options *o)
 	return serve(o, buf_str(&success), ready);
 }
 
+static int usage_error(const char *why)
+{
+	(void)fprintf(stderr, "error: %s\n\nFor more information, try '--help'.\n", why);
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
-	struct options o;
-	char why[1024];
-	int r = options_parse(argc, argv, &o, why, sizeof(why));
+	_cleanup_(fstab_args_fini) struct fstab_args fstab = {0};
+	_cleanup_(options_fini) struct options o = {0};
+	char why[1024] = "";
 
-	if (r < 0) {
-		(void)fprintf(stderr, "error: %s\n\nFor more information, try '--help'.\n", why);
-		options_fini(&o);
-		return 2;
+	if (fstab_style(argc, argv)) {
+		if (fstab_parse(argv, &fstab, why, sizeof(why)) < 0)
+			return usage_error(why);
+		(void)puts("Using 'fstab' style options as detected use of `-o` argument.");
+		argc = fstab.argc;
+		argv = fstab.argv;
 	}
+	if (options_parse(argc, argv, &o, why, sizeof(why)) < 0)
+		return usage_error(why);
 	if (o.help || o.version) {
 		if (o.help)
 			options_print_help(stdout);
@@ -176,7 +187,5 @@ int main(int argc, char **argv)
 			(void)printf("mount-s3 %s\n", MOUNT_S3_VERSION);
 		return fflush(stdout) == 0 ? 0 : 1;
 	}
-	r = run(&o);
-	options_fini(&o);
-	return r;
+	return run(&o);
 }
