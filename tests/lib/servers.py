@@ -5,9 +5,11 @@ Each is a process of ours on a free loopback port, in its own folder, ended by
 pid. start() returns when the server answers.
 """
 
+import collections
+import contextlib
+import json
 import os
 import pathlib
-import shutil
 import signal
 import socket
 import subprocess
@@ -272,9 +274,33 @@ class S3d(Server):
         with opener.open(urllib.request.Request(url, data=data), timeout=30) as answer:
             return answer.read().decode("utf-8", "replace")
 
+    def fault(self, kind, op=None, key=None, **more):
+        """Add a fault (tests/s3d/fault.tbl): op an S3 operation, key a glob,
+        rate= percent, count= how often, skip= how many pass first, arg=, code=, s3code=."""
+        query = {"kind": kind, "op": op, "key": key, **more}
+        self.admin("fault", **{k: v for k, v in query.items() if v is not None})
 
-def work_folder(base, name):
-    path = pathlib.Path(base) / name
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(parents=True)
-    return path
+    def clear_faults(self):
+        self.admin("faults/clear")
+
+    def set(self, **values):
+        """Latency and bandwidth for all requests: ttfb_ms=, ..."""
+        self.admin("set", **values)
+
+    def calm(self):
+        """No faults, no latency, counts at zero."""
+        self.admin("reset")
+
+    def counts(self):
+        """{S3 operation: requests answered since the last calm() or counting()}"""
+        found = json.loads(self.admin("counters"))
+        return collections.Counter({k: v for k, v in found["requests"].items() if v})
+
+    @contextlib.contextmanager
+    def counting(self):
+        """The block's requests: with server.counting() as n: ...; n["GetObject"]"""
+        before = self.counts()
+        found = collections.Counter()
+        yield found
+        found.update(self.counts())
+        found.subtract(before)

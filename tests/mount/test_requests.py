@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many requests things cost, counted by s3d."""
+
+import os
+
+import pytest
+
+from check import MIB, blob, opened, sha256, sha256_file, write_all
+from mountlib import run, wait_for
+
+pytestmark = pytest.mark.s3d_only
+LIST, HEAD, GET = "ListObjectsV2", "HeadObject", "GetObject"
+PUT, CREATE, PART, COMPLETE, ABORT = ("PutObject", "CreateMultipartUpload", "UploadPart",
+                                      "CompleteMultipartUpload", "AbortMultipartUpload")
+
+
+@pytest.mark.limit(120)
+def test_listing_ten_thousand_is_ten_lists(mnt, bucket, server):
+    bucket.put_many((f"d/f{i:05d}", b"") for i in range(10000))
+    with server.counting() as n:
+        out = run("ls", "-l", mnt / "d", check=True, timeout=60).stdout
+    assert out.count("\n") == 10001
+    # One more may have looked up the directory itself.
+    assert 10 <= n[LIST] <= 11 and n[HEAD] <= 1 and n[GET] == 0, n
+
+
+@pytest.mark.limit(120)
+def test_listing_an_open_directory_is_ten_lists_and_no_head(mnt, bucket, server):
+    bucket.put_many((f"f{i:05d}", b"") for i in range(10000))
+    with server.counting() as n:
+        out = run("ls", "-l", mnt, check=True, timeout=60).stdout
+    assert out.count("\n") == 10001
+    assert (n[LIST], n[HEAD], n[GET]) == (10, 0, 0), n
+
+
+@pytest.mark.limit(90)
+def test_reading_a_thousand_listed_files_is_a_thousand_gets(mnt, bucket, server):
+    """The GET at open is the revalidation: no HEAD, hardly a LIST."""
+    bucket.put_many((f"d/f{i:04d}", b"%d" % i) for i in range(1000))
+    run("ls", "-l", mnt / "d", check=True)
+    with server.counting() as n:
+        out = run("sh", "-c", f"cat '{mnt}'/d/*", check=True, timeout=60).stdout
+    assert out == "".join(str(i) for i in range(1000))
+    # The shell's pattern lists the directory again: that page counts too.
+    assert n[GET] == 1000 and n[HEAD] == 0 and n[LIST] <= 6, n
+
+
+def test_reading_one_unlisted_file(mnt, bucket, server):
+    bucket.put("a/b/f", b"1")
+    with server.counting() as n:
+        assert (mnt / "a/b/f").read_bytes() == b"1"
+    assert n[GET] == 1 and n[HEAD] <= 3 and n[LIST] <= 3, n
+
+
+def test_empty_object_needs_no_body(mnt, bucket, server):
+    bucket.put("f", b"")
+    os.listdir(mnt)
+    os.stat(mnt / "f")
+    with server.counting() as n:
+        assert (mnt / "f").read_bytes() == b""
+    assert n[GET] + n[HEAD] + n[LIST] <= 2, n
+
+
+def test_sequential_read_gets_each_byte_once(mnt, bucket, server):
+    size = 40 * MIB
+    bucket.put("f", blob(size))
+    with server.counting() as n:
+        assert sha256_file(mnt / "f") == sha256(blob(size))
+    assert n[GET] <= 40, n
+
+
+def test_sixteen_readers_cost_one_download(mnt, bucket, server):
+    size = 16 * MIB
+    bucket.put("f", blob(size))
+    with server.counting() as n:
+        run("sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do "
+            f"cat '{mnt}/f' > /dev/null & done; wait", check=True)
+    assert n[GET] <= 48, n
+
+
+def test_small_file_is_one_put(mnt, server):
+    with server.counting() as n:
+        (mnt / "f").write_bytes(b"x" * 100000)
+    assert (n[PUT], n[CREATE], n[PART], n[COMPLETE], n[GET]) == (1, 0, 0, 0, 0), n
+    assert n[HEAD] + n[LIST] <= 2, n
+
+
+def test_empty_file_is_one_put(mnt, bucket, server):
+    with server.counting() as n:
+        run("touch", mnt / "f", check=True)
+        wait_for(lambda: server.counts()[PUT] >= 1, 5, "the empty object is sent")
+    assert bucket.get("f") == b""
+    assert (n[PUT], n[CREATE]) == (1, 0), n
+
+
+def test_what_fits_in_one_part_is_one_put(mount, server):
+    m = mount("--part-size", str(5 * MIB))
+    with server.counting() as n:
+        (m.path / "f").write_bytes(blob(5 * MIB))
+    assert (n[PUT], n[CREATE], n[PART]) == (1, 0, 0), n
+
+
+def test_two_parts_are_one_multipart_upload(mount, server):
+    m = mount("--part-size", str(5 * MIB))
+    with server.counting() as n:
+        (m.path / "f").write_bytes(blob(5 * MIB + 1))
+    assert (n[PUT], n[CREATE], n[PART], n[COMPLETE], n[ABORT]) == (0, 1, 2, 1, 0), n
+
+
+def test_first_part_is_sent_before_close(mount, server):
+    m = mount("--part-size", str(5 * MIB))
+    with opened(m.path / "f", os.O_CREAT | os.O_WRONLY) as fd:
+        write_all(fd, blob(11 * MIB))
+        wait_for(lambda: server.counts()[PART] >= 2, 5, "two parts are sent")
+        assert server.counts()[COMPLETE] == 0
+    assert server.counts()[COMPLETE] == 1
+
+
+def test_refused_write_aborts_the_upload(mount, server):
+    m = mount("--part-size", str(5 * MIB))
+    fd = os.open(m.path / "f", os.O_CREAT | os.O_WRONLY)
+    write_all(fd, blob(11 * MIB))
+    for call in (lambda: os.pwrite(fd, b"x", 0), lambda: os.close(fd)):
+        with pytest.raises(OSError):
+            call()
+    wait_for(lambda: server.counts()[ABORT] >= 1, 5, "the upload is aborted")
+    assert server.counts()[COMPLETE] == 0
+
+
+def test_many_small_files_are_a_put_each(mnt, server):
+    os.mkdir(mnt / "d")
+    with server.counting() as n:
+        for i in range(100):
+            (mnt / f"d/f{i}").write_bytes(b"%d" % i)
+    assert n[PUT] == 100 and n[CREATE] == 0, n
+
+
+def test_unlink_is_one_delete(mnt, bucket, server):
+    bucket.put_many((f"f{i}", b"") for i in range(50))
+    os.listdir(mnt)
+    with server.counting() as n:
+        for i in range(50):
+            os.unlink(mnt / f"f{i}")
+    assert n["DeleteObject"] == 50 and n[GET] == 0, n
+
+
+def test_mkdir_and_rmdir_write_nothing(mnt, server):
+    with server.counting() as n:
+        os.mkdir(mnt / "d")
+        os.rmdir(mnt / "d")
+    assert n[PUT] == 0 and n["DeleteObject"] == 0, n
+
+
+def test_idle_mount_sends_nothing(mnt, server):
+    os.listdir(mnt)
+    with server.counting() as n:
+        run("sleep", "1")
+    assert sum(n.values()) == 0, n
+
+
+def test_stat_within_the_ttl_asks_nothing(mount, bucket, server):
+    bucket.put_many((f"d/f{i}", b"") for i in range(20))
+    m = mount("--metadata-ttl", "60")
+    os.listdir(m.path / "d")
+    for i in range(20):
+        os.stat(m.path / f"d/f{i}")
+    with server.counting() as n:
+        for _ in range(5):
+            for i in range(20):
+                os.stat(m.path / f"d/f{i}")
+    assert sum(n.values()) == 0, n
+
+
+def test_random_reads_fetch_little(mnt, bucket, server):
+    """4 KiB here and there of a large object: one range each, no read-ahead."""
+    size = 64 * MIB
+    bucket.put("f", bytes(size))
+    with server.counting() as n, opened(mnt / "f", os.O_RDONLY) as fd:
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
+        before = server.bytes_out()
+        for i in range(40):
+            os.pread(fd, 4096, (i * 7919 * 4099) % size // 4096 * 4096)
+        fetched = server.bytes_out() - before
+    assert n[GET] <= 60 and fetched <= 40 * 4096 * 64, (n, fetched)
+
+
+def test_no_rename_request_reaches_the_server(mnt, bucket, server):
+    bucket.put("f", b"1")
+    with server.counting() as n:
+        with pytest.raises(OSError):
+            os.rename(mnt / "f", mnt / "g")
+    assert n[PUT] == 0, n
