@@ -18,8 +18,8 @@
  * part) or for one of too many buffered parts to be sent.
  *
  * If every upload waits for memory that other half-filled parts hold, nobody
- * would ever move: after OVERCOMMIT_AFTER one of them, the holder of the token,
- * fills its part from the heap, beyond the budget by at most one part.
+ * would ever move (a program may write to a hundred files in turn): then one
+ * part per second is filled from the heap, beyond the budget, and logged.
  */
 #include <errno.h>
 #include <string.h>
@@ -66,10 +66,6 @@ void upload_drop_part_locked(struct upload *u, struct upload_part *p, struct aft
 {
 	list_append(&a->trash, &p->node);
 	u->buffered--;
-	if (u->holds_token && p->borrowed < p->nslabs) {
-		u->holds_token = false;
-		atomic_store(u->config->overcommit, false);
-	}
 }
 
 /* A write that waits goes on (to its error, or into the next part). */
@@ -220,8 +216,28 @@ struct upload *upload_ref(struct upload *u)
 	return u;
 }
 
+static void free_upload(struct upload *u)
+{
+	upload_part_free(u->filling, u->config->budget);
+	free(u->parts);
+	free(u->upload_id);
+	free(u->key);
+	lock_fini(&u->lock);
+	free(u);
+}
+
+static void free_on_home(struct loop_task *t)
+{
+	struct upload *u = container_of(t, struct upload, timer_task);
+
+	loop_timer_cancel(u->home, &u->timer);
+	free_upload(u);
+}
+
 void upload_unref(struct upload *u)
 {
+	bool armed;
+
 	if (!u || atomic_fetch_sub(&u->refs, 1) != 1)
 		return;
 	if (u->upload_id && u->state != DONE) {
@@ -231,12 +247,16 @@ void upload_unref(struct upload *u)
 		upload_unref(u);
 		return;
 	}
-	upload_part_free(u->filling, u->config->budget);
-	free(u->parts);
-	free(u->upload_id);
-	free(u->key);
-	lock_fini(&u->lock);
-	free(u);
+	{
+		WITH_LOCK(&u->lock);
+		armed = u->timer_armed;
+	}
+	if (armed) {
+		u->timer_task.run = free_on_home;
+		loop_post(u->home, &u->timer_task);
+	} else {
+		free_upload(u);
+	}
 }
 
 uint64_t upload_size(struct upload *u)

@@ -32,9 +32,10 @@ struct upload_config {
 	struct budget *budget;
 	struct loop **loops;
 	unsigned nloops;
-	uint64_t part_size;	   /* of the first parts; grows with the part number */
-	unsigned parts_in_flight;  /* per upload */
-	_Atomic bool *overcommit;  /* token: one upload at a time may exceed the budget by a part */
+	uint64_t part_size;	  /* of the first parts; grows with the part number */
+	unsigned parts_in_flight; /* per upload */
+	_Atomic uint64_t
+		*overcommit_at;	   /* when a part last went beyond the budget; shared by all */
 	struct s3_put_attrs attrs; /* strings live as long as the config */
 };
 

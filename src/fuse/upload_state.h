@@ -36,7 +36,7 @@ struct upload {
 	unsigned parts_cap;
 	unsigned next_loop;
 	bool requesting; /* a create, put, complete or abort is running */
-	bool timer_armed, holds_token;
+	bool timer_armed;
 	char *upload_id;
 	struct list finishers;
 	struct s3_object object;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "fuse/upload_state.h"
 
 #define OVERCOMMIT_AFTER NSEC_PER_SEC
@@ -36,34 +37,39 @@ static void on_granted(struct budget_wait *m)
 	upload_advance(u, w);
 }
 
+/* At most one part per OVERCOMMIT_AFTER goes beyond the budget, of all uploads together. */
+static bool may_overcommit(struct upload *u)
+{
+	uint64_t now = clock_now();
+	uint64_t last = atomic_load(u->config->overcommit_at);
+
+	return now - last >= OVERCOMMIT_AFTER &&
+	       atomic_compare_exchange_strong(u->config->overcommit_at, &last, now);
+}
+
+/* Holds no reference: who drops the last one while it is armed frees on this loop. */
 static void on_pressure(struct loop_timer *t)
 {
 	struct upload *u = container_of(t, struct upload, timer);
 	struct after a;
-	bool again = false;
 
 	after_init(&a);
 	lock_take(&u->lock);
-	u->timer_armed = false;
-	if (u->waiting == MEMORY) {
-		again = atomic_exchange(u->config->overcommit, true);
-		if (!again && budget_cancel(u->config->budget, &u->mem)) {
-			u->waiting = NOTHING;
-			u->holds_token = true;
-			a.resume = u->writing;
-			if (upload_part_overcommit(u->filling) < 0)
-				upload_fail_locked(u, -ENOMEM, &a);
-		} else if (!again) {
-			atomic_store(u->config->overcommit, false);
-		}
+	if (u->waiting == MEMORY && may_overcommit(u) &&
+	    budget_cancel(u->config->budget, &u->mem)) {
+		log_warn(LOG_FUSE,
+			 "memory for uploads is held by half-written files: %s goes beyond the "
+			 "limit; a larger --memory-target avoids this",
+			 u->key);
+		u->waiting = NOTHING;
+		a.resume = u->writing;
+		if (upload_part_overcommit(u->filling) < 0)
+			upload_fail_locked(u, -ENOMEM, &a);
 	}
-	if (again && loop_timer_set(u->home, t, clock_now() + OVERCOMMIT_AFTER) == 0)
-		u->timer_armed = true;
-	again = u->timer_armed;
+	u->timer_armed = u->waiting == MEMORY &&
+			 loop_timer_set(u->home, t, clock_now() + OVERCOMMIT_AFTER) == 0;
 	lock_drop(&u->lock);
 	after_run(u, &a);
-	if (!again)
-		upload_unref(u);
 }
 
 static void arm_timer(struct loop_task *t)
@@ -73,6 +79,7 @@ static void arm_timer(struct loop_task *t)
 	u->timer.fire = on_pressure;
 	if (loop_timer_set(u->home, &u->timer, clock_now() + OVERCOMMIT_AFTER) < 0)
 		on_pressure(&u->timer);
+	upload_unref(u);
 }
 
 /* Memory for stash(), had before the write starts to wait. */

@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The upload state machine on real loops against an S3 and a budget that are
+ * functions of this file: each request is recorded and answered on its loop in
+ * the next turn, or held back, or failed, as the test says.
+ */
+#include <errno.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/lock.h"
+#include "fuse/upload.h"
+#include "lib/test.h"
+#include "prefetch/prefetch.h"
+
+#define PART  (5 * MIB)
+#define NLOOP 2
+
+enum kind { PUT, CREATE, PART_SENT, COMPLETE, ABORT, NKINDS };
+
+struct budget {
+	struct lock lock;
+	unsigned free;
+	struct list line;
+};
+
+static struct loop *loops[NLOOP];
+static struct budget budget = {.lock = LOCK_INIT(RANK_BUDGET)};
+static _Atomic uint64_t overcommit_at;
+static _Atomic unsigned counts[NKINDS];
+static _Atomic int fail_kind, fail_number; /* fail the n-th (from 1) of a kind; 0: none */
+static _Atomic bool hold;		   /* no answer to parts while set */
+static _Atomic bool wrong_bytes;
+static _Atomic uint64_t stored; /* size of the object that was completed or put */
+static _Atomic uint64_t part_bytes;
+
+/* ---- the budget ---- */
+
+static void take_slabs_locked(struct budget_wait *w)
+{
+	budget.free -= w->slabs;
+	for (unsigned i = 0; i < w->slabs; i++)
+		w->mem[i] = malloc(PF_SLAB);
+}
+
+uint64_t budget_limit(const struct budget *b)
+{
+	(void)b;
+	return 64 * MIB;
+}
+
+bool budget_get(struct budget *b, struct budget_wait *w)
+{
+	WITH_LOCK(&b->lock);
+	if (list_empty(&b->line) && w->slabs <= b->free) {
+		take_slabs_locked(w);
+		return true;
+	}
+	w->queued = true;
+	list_append(&b->line, &w->node);
+	return false;
+}
+
+bool budget_cancel(struct budget *b, struct budget_wait *w)
+{
+	bool was = w->queued;
+
+	WITH_LOCK(&b->lock);
+	if (w->queued)
+		list_del(&w->node);
+	w->queued = false;
+	return was;
+}
+
+void budget_put(struct budget *b, void **mem, unsigned slabs)
+{
+	struct list granted, *n;
+
+	list_init(&granted);
+	for (unsigned i = 0; i < slabs; i++)
+		free(mem[i]);
+	{
+		WITH_LOCK(&b->lock);
+		b->free += slabs;
+		while (!list_empty(&b->line)) {
+			struct budget_wait *w = list_entry(b->line.next, struct budget_wait, node);
+
+			if (w->slabs > b->free)
+				break;
+			list_del(&w->node);
+			w->queued = false;
+			take_slabs_locked(w);
+			list_append(&granted, &w->node);
+		}
+	}
+	while ((n = list_pop(&granted))) {
+		struct budget_wait *w = list_entry(n, struct budget_wait, node);
+
+		w->granted(w);
+	}
+}
+
+/* ---- S3 ---- */
+
+struct answer {
+	struct loop_task task;
+	struct s3_call *call;
+};
+
+static void run_answer(struct loop_task *t)
+{
+	struct answer *a = container_of(t, struct answer, task);
+	struct s3_call *c = a->call;
+
+	if (atomic_load(&hold)) {
+		loop_post(loop_current(), t);
+		return;
+	}
+	free(a);
+	c->done(c);
+}
+
+static void answer(struct loop *l, struct s3_call *c, enum kind kind)
+{
+	struct answer *a = calloc(1, sizeof(*a));
+	int n = (int)atomic_fetch_add(&counts[kind], 1) + 1;
+
+	a->call = c;
+	a->task.run = run_answer;
+	if (atomic_load(&fail_kind) == (int)kind && atomic_load(&fail_number) == n)
+		c->error = (struct s3_error){.err = -EIO, .status = 503, .code = "SlowDown"};
+	loop_post(l, &a->task);
+}
+
+/* The object's byte at `pos`, as the tests write it. */
+static char pattern(uint64_t pos)
+{
+	return (char)(pos * 31 + pos / 4096);
+}
+
+static uint64_t check_body(const struct iovec *iov, unsigned n, uint64_t pos)
+{
+	uint64_t start = pos;
+
+	for (unsigned i = 0; i < n; i++)
+		for (size_t j = 0; j < iov[i].iov_len; j++, pos++)
+			if (((const char *)iov[i].iov_base)[j] != pattern(pos))
+				atomic_store(&wrong_bytes, true);
+	return pos - start;
+}
+
+void s3_error_format(const struct s3_error *e, char *ret, size_t len)
+{
+	(void)snprintf(ret, len, "%d %s", e->status, e->code);
+}
+
+void s3_put(struct s3_client *c, struct loop *l, struct s3_put_call *p)
+{
+	(void)c;
+	atomic_store(&stored, check_body(p->body, p->nbody, 0));
+	answer(l, &p->call, PUT);
+}
+
+void s3_create_upload(struct s3_client *c, struct loop *l, struct s3_create_upload_call *u)
+{
+	(void)c;
+	answer(l, &u->call, CREATE);
+	if (u->call.error.err == 0)
+		u->upload_id = strdup("id");
+}
+
+void s3_upload_part(struct s3_client *c, struct loop *l, struct s3_upload_part_call *u)
+{
+	(void)c;
+	u->part.size = check_body(u->body, u->nbody, (u->number - 1) * PART);
+	(void)snprintf(u->part.etag, sizeof(u->part.etag), "\"%u\"", u->number);
+	atomic_fetch_add(&part_bytes, u->part.size);
+	answer(l, &u->call, PART_SENT);
+}
+
+void s3_complete(struct s3_client *c, struct loop *l, struct s3_complete_call *u)
+{
+	uint64_t total = 0;
+
+	(void)c;
+	for (unsigned i = 0; i < u->nparts; i++) {
+		char etag[16];
+
+		(void)snprintf(etag, sizeof(etag), "\"%u\"", i + 1);
+		if (strcmp(u->parts[i].etag, etag) != 0)
+			atomic_store(&wrong_bytes, true);
+		total += u->parts[i].size;
+	}
+	atomic_store(&stored, total);
+	answer(l, &u->call, COMPLETE);
+}
+
+void s3_abort(struct s3_client *c, struct loop *l, struct s3_abort_call *a)
+{
+	(void)c;
+	answer(l, &a->call, ABORT);
+}
+
+/* ---- the tests ---- */
+
+static struct upload_config config = {.budget = &budget,
+				      .loops = loops,
+				      .nloops = NLOOP,
+				      .part_size = PART,
+				      .parts_in_flight = 2,
+				      .overcommit_at = &overcommit_at};
+
+static void reset(unsigned slabs)
+{
+	budget.free = slabs;
+	list_init(&budget.line);
+	for (int i = 0; i < NKINDS; i++)
+		atomic_store(&counts[i], 0);
+	atomic_store(&fail_number, 0);
+	atomic_store(&hold, false);
+	atomic_store(&wrong_bytes, false);
+	atomic_store(&stored, 0);
+	atomic_store(&part_bytes, 0);
+}
+
+static bool wait_sem(sem_t *s)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	ts.tv_sec += 10;
+	while (sem_timedwait(s, &ts) < 0)
+		if (errno != EINTR)
+			return false;
+	return true;
+}
+
+struct waiter {
+	struct upload_write w;
+	struct upload_finish f;
+	sem_t sem;
+};
+
+static void on_written(struct upload_write *w)
+{
+	(void)sem_post(&container_of(w, struct waiter, w)->sem);
+}
+
+static void on_finished(struct upload_finish *f)
+{
+	(void)sem_post(&container_of(f, struct waiter, f)->sem);
+}
+
+static int finish(struct upload *u)
+{
+	struct waiter x = {.f.done = on_finished};
+
+	(void)sem_init(&x.sem, 0, 0);
+	upload_finish(u, &x.f);
+	return wait_sem(&x.sem) ? x.f.err : -ETIMEDOUT;
+}
+
+static void start_write(struct upload *u, struct waiter *x, uint64_t off, const char *data,
+			size_t n)
+{
+	*x = (struct waiter){.w = {.offset = off, .data = data, .len = n, .done = on_written}};
+	(void)sem_init(&x->sem, 0, 0);
+	upload_write(u, &x->w);
+}
+
+static int write_pattern(struct upload *u, uint64_t off, size_t n)
+{
+	char *data = malloc(n);
+	struct waiter x;
+
+	for (size_t i = 0; i < n; i++)
+		data[i] = pattern(off + i);
+	start_write(u, &x, off, data, n);
+	free(data); /* it must have been copied out by now */
+	return wait_sem(&x.sem) ? x.w.err : -ETIMEDOUT;
+}
+
+static int write_all(struct upload *u, uint64_t size)
+{
+	for (uint64_t off = 0; off < size;) {
+		size_t n = min_u64(1000 * KIB, size - off);
+		int r = write_pattern(u, off, n);
+
+		if (r < 0)
+			return r;
+		off += n;
+	}
+	return 0;
+}
+
+static struct upload *fresh(void)
+{
+	struct upload *u = NULL;
+
+	if (upload_new(&config, "dir/key", &u) < 0)
+		abort();
+	return u;
+}
+
+/* Everything given back, in time: the last references drop on the loops. */
+static void check_all_freed(unsigned slabs)
+{
+	uint64_t deadline = clock_now() + 5 * NSEC_PER_SEC;
+	unsigned free_now;
+
+	do {
+		struct timespec ts = {.tv_nsec = 1000000};
+
+		(void)nanosleep(&ts, NULL);
+		WITH_LOCK(&budget.lock);
+		free_now = budget.free;
+	} while (free_now != slabs && clock_now() < deadline);
+	check_int(free_now, ==, slabs);
+}
+
+static void wait_count(enum kind k, unsigned n)
+{
+	uint64_t deadline = clock_now() + 5 * NSEC_PER_SEC;
+
+	while (atomic_load(&counts[k]) < n && clock_now() < deadline) {
+		struct timespec ts = {.tv_nsec = 1000000};
+
+		(void)nanosleep(&ts, NULL);
+	}
+	check_int(atomic_load(&counts[k]), ==, n);
+}
+
+static void sizes_and_requests(void)
+{
+	static const struct {
+		uint64_t size;
+		unsigned puts, parts;
+	} rows[] = {
+		{0, 1, 0},	  {1, 1, 0},	    {PART - 1, 1, 0},	  {PART, 1, 0},
+		{PART + 1, 0, 2}, {3 * PART, 0, 3}, {3 * PART + 7, 0, 4},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct upload *u = fresh();
+
+		reset(64);
+		check_int(write_all(u, rows[i].size), ==, 0);
+		check_int(upload_size(u), ==, rows[i].size);
+		check_int(finish(u), ==, 0);
+		check(upload_completed(u));
+		check_int(finish(u), ==, 0); /* a second close gets the same answer */
+		check_int(atomic_load(&counts[PUT]), ==, rows[i].puts);
+		check_int(atomic_load(&counts[PART_SENT]), ==, rows[i].parts);
+		check_int(atomic_load(&counts[CREATE]), ==, rows[i].parts ? 1 : 0);
+		check_int(atomic_load(&counts[COMPLETE]), ==, rows[i].parts ? 1 : 0);
+		check_int(atomic_load(&counts[ABORT]), ==, 0);
+		check_int(atomic_load(&stored), ==, rows[i].size);
+		check(!atomic_load(&wrong_bytes));
+		upload_unref(u);
+		check_all_freed(64);
+	}
+}
+
+static void not_sequential(void)
+{
+	struct upload *u = fresh();
+
+	reset(64);
+	check_int(write_all(u, 2 * PART), ==, 0);
+	check_int(write_pattern(u, PART, 10), ==, -EINVAL);
+	check_int(write_pattern(u, 2 * PART, 10), ==, -EINVAL);
+	check_int(finish(u), ==, -EINVAL);
+	check_int(upload_error(u), ==, -EINVAL);
+	upload_unref(u);
+	wait_count(ABORT, 1);
+	check_int(atomic_load(&counts[COMPLETE]), ==, 0);
+	check_all_freed(64);
+}
+
+static void failure_of(enum kind kind, int number, unsigned aborts)
+{
+	struct upload *u = fresh();
+	int r;
+
+	reset(64);
+	atomic_store(&fail_kind, (int)kind);
+	atomic_store(&fail_number, number);
+	r = write_all(u, kind == PUT ? 10 : 4 * PART);
+	check(r == 0 || r == -EIO);
+	check_int(finish(u), ==, -EIO);
+	check_int(finish(u), ==, -EIO);
+	check(!upload_completed(u));
+	check_int(write_pattern(u, upload_size(u), 1), ==, -EIO);
+	wait_count(ABORT, aborts);
+	upload_unref(u);
+	check_all_freed(64);
+}
+
+static void failed_put(void)
+{
+	failure_of(PUT, 1, 0);
+}
+
+static void failed_create(void)
+{
+	failure_of(CREATE, 1, 0);
+}
+
+static void failed_part(void)
+{
+	for (int n = 1; n <= 4; n++)
+		failure_of(PART_SENT, n, 1);
+}
+
+static void failed_complete(void)
+{
+	failure_of(COMPLETE, 1, 1);
+}
+
+static void dropped_without_finish(void)
+{
+	struct upload *u = fresh();
+
+	reset(64);
+	check_int(write_all(u, 2 * PART + 5), ==, 0);
+	upload_unref(u);
+	wait_count(ABORT, 1);
+	check_int(atomic_load(&counts[COMPLETE]), ==, 0);
+	check_all_freed(64);
+}
+
+static void write_after_finish(void)
+{
+	struct upload *u = fresh();
+
+	reset(64);
+	check_int(write_all(u, 100), ==, 0);
+	check_int(finish(u), ==, 0);
+	check_int(write_pattern(u, 100, 1), ==, -EIO);
+	check(upload_completed(u));
+	upload_unref(u);
+	check_all_freed(64);
+}
+
+/* A writer that is ahead of the server waits; no more than its share is buffered. */
+static void writer_waits_its_turn(void)
+{
+	struct upload *u = fresh();
+	static char data[1 << 20];
+	struct waiter x;
+	uint64_t off = 0;
+	bool waits = false;
+
+	reset(64);
+	atomic_store(&hold, true);
+	while (off < 10 * PART && !waits) {
+		for (size_t i = 0; i < sizeof(data); i++)
+			data[i] = pattern(off + i);
+		start_write(u, &x, off, data, sizeof(data));
+		waits = sem_trywait(&x.sem) < 0;
+		off += sizeof(data);
+	}
+	check(waits);
+	check_int(off, <=, (int64_t)(4 * PART));
+	memset(data, 0, sizeof(data));
+	atomic_store(&hold, false);
+	require(wait_sem(&x.sem));
+	check_int(x.w.err, ==, 0);
+	check_int(finish(u), ==, 0);
+	check_int(atomic_load(&stored), ==, off);
+	check(!atomic_load(&wrong_bytes));
+	upload_unref(u);
+	check_all_freed(64);
+}
+
+/* All memory is held by half-filled parts: one after another goes beyond it. */
+static void memory_held_by_half_parts(void)
+{
+	struct upload *u[3];
+	struct waiter x[3];
+	static char data[1 << 20];
+
+	reset(3);
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = pattern(PF_SLAB + i);
+	for (int i = 0; i < 3; i++) {
+		u[i] = fresh();
+		check_int(write_pattern(u[i], 0, PF_SLAB), ==, 0);
+	}
+	for (int i = 0; i < 3; i++) {
+		start_write(u[i], &x[i], PF_SLAB, data, sizeof(data));
+		check(sem_trywait(&x[i].sem) < 0);
+	}
+	for (int i = 0; i < 3; i++) {
+		require(wait_sem(&x[i].sem));
+		check_int(x[i].w.err, ==, 0);
+		check_int(finish(u[i]), ==, 0);
+		upload_unref(u[i]);
+	}
+	check(!atomic_load(&wrong_bytes));
+	check_all_freed(3);
+}
+
+static void waiting_write_can_be_cancelled(void)
+{
+	struct upload *a = fresh(), *b = fresh();
+	static char data[1 << 20];
+	struct waiter x;
+
+	reset(1);
+	check_int(write_pattern(a, 0, 10), ==, 0);
+	start_write(b, &x, 0, data, sizeof(data));
+	check(sem_trywait(&x.sem) < 0);
+	upload_cancel_write(b, &x.w);
+	require(wait_sem(&x.sem));
+	check_int(x.w.err, ==, -EIO);
+	check_int(finish(b), ==, -EIO);
+	check_int(finish(a), ==, 0);
+	upload_unref(a);
+	upload_unref(b);
+	check_all_freed(1);
+}
+
+int main(void)
+{
+	int r;
+
+	for (unsigned i = 0; i < NLOOP; i++)
+		if (loop_new(&(struct loop_config){.index = i}, &loops[i]) < 0 ||
+		    loop_start(loops[i]) < 0)
+			return 1;
+	r = test_run((struct test[]){TEST(sizes_and_requests),
+				     TEST(not_sequential),
+				     TEST(failed_put),
+				     TEST(failed_create),
+				     TEST(failed_part),
+				     TEST(failed_complete),
+				     TEST(dropped_without_finish),
+				     TEST(write_after_finish),
+				     TEST(writer_waits_its_turn),
+				     TEST(memory_held_by_half_parts),
+				     TEST(waiting_write_can_be_cancelled),
+				     {0}});
+	for (unsigned i = 0; i < NLOOP; i++) {
+		loop_stop(loops[i]);
+		loop_free(loops[i]);
+	}
+	return r;
+}
