@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Where object bytes are: see blob.h. Any thread; the arena's lock covers only
+ * the address counter and the filling of the pattern.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "blob.h"
+
+#define ARENA_SIZE  ((uint64_t)1 << 62)
+#define ARENA_ALIGN 4096u
+
+int arena_init(struct arena *a)
+{
+	a->fd = memfd_create("s3d-arena", MFD_CLOEXEC);
+	if (a->fd < 0)
+		return -errno;
+	if (ftruncate(a->fd, (off_t)ARENA_SIZE) < 0)
+		return -errno;
+	pthread_mutex_init(&a->lock, NULL);
+	a->pattern_off = arena_reserve(a, PATTERN_PERIOD + PATTERN_RUN);
+	return 0;
+}
+
+void arena_fini(struct arena *a)
+{
+	close(a->fd);
+	pthread_mutex_destroy(&a->lock);
+}
+
+uint64_t arena_reserve(struct arena *a, uint64_t len)
+{
+	WITH_LOCK(&a->lock);
+	uint64_t off = a->next;
+
+	a->next += (len + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
+	return off;
+}
+
+static struct blob *blob_alloc(enum blob_kind kind, uint64_t len)
+{
+	struct blob *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return NULL;
+	b->kind = kind;
+	b->len = len;
+	b->fd = -1;
+	atomic_init(&b->refs, 1);
+	return b;
+}
+
+int blob_new_arena(struct arena *a, uint64_t off, uint64_t len, bool discard, struct blob **ret)
+{
+	struct blob *b = blob_alloc(BLOB_ARENA, len);
+
+	if (!b)
+		return -ENOMEM;
+	b->arena = a;
+	b->off = off == UINT64_MAX ? arena_reserve(a, len) : off;
+	b->discard = discard;
+	*ret = b;
+	return 0;
+}
+
+int blob_new_temp(const char *dir, uint64_t len, struct blob **ret)
+{
+	_cleanup_(blob_unrefp) struct blob *b = blob_alloc(BLOB_FILE, len);
+
+	if (!b)
+		return -ENOMEM;
+	if (asprintf(&b->path, "%s/XXXXXX", dir) < 0) {
+		b->path = NULL;
+		return -ENOMEM;
+	}
+	b->fd = mkostemp(b->path, O_CLOEXEC);
+	if (b->fd < 0)
+		return -errno;
+	b->temp = true;
+	*ret = take_ptr(&b);
+	return 0;
+}
+
+int blob_new_file(const char *path, const struct stat *st, bool borrowed, struct blob **ret)
+{
+	_cleanup_(blob_unrefp) struct blob *b = blob_alloc(BLOB_FILE, (uint64_t)st->st_size);
+
+	if (!b)
+		return -ENOMEM;
+	b->path = strdup(path);
+	if (!b->path)
+		return -ENOMEM;
+	b->borrowed = borrowed;
+	b->ino = st->st_ino;
+	b->mtime = st->st_mtim;
+	*ret = take_ptr(&b);
+	return 0;
+}
+
+struct blob *blob_ref(struct blob *b)
+{
+	atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
+	return b;
+}
+
+void blob_unref(struct blob *b)
+{
+	if (!b || atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	if (b->kind == BLOB_ARENA && b->len && !b->discard)
+		(void)fallocate(b->arena->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				(off_t)b->off, (off_t)b->len);
+	if (b->temp && b->path)
+		(void)unlink(b->path);
+	if (b->fd >= 0)
+		close(b->fd);
+	free(b->path);
+	free(b);
+}
+
+static int write_all(int fd, const char *p, size_t len, uint64_t off)
+{
+	while (len) {
+		ssize_t n = pwrite(fd, p, len, (off_t)off);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		p += n;
+		off += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int blob_write(struct blob *b, uint64_t pos, const void *data, size_t len)
+{
+	if (pos > b->len || len > b->len - pos)
+		return -EFBIG;
+	if (b->discard)
+		return 0;
+	if (b->kind == BLOB_ARENA)
+		return write_all(b->arena->fd, data, len, b->off + pos);
+	return write_all(b->fd, data, len, pos);
+}
+
+int blob_seal(struct blob *b)
+{
+	struct stat st;
+
+	if (b->kind != BLOB_FILE)
+		return 0;
+	if (fstat(b->fd, &st) < 0)
+		return -errno;
+	b->ino = st.st_ino;
+	b->mtime = st.st_mtim;
+	close(b->fd);
+	b->fd = -1;
+	return 0;
+}
+
+int blob_open(const struct blob *b, int *ret_fd)
+{
+	_cleanup_(closep) int fd = open(b->path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return errno == ENOENT ? -ESTALE : -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_ino != b->ino || (uint64_t)st.st_size != b->len ||
+	    st.st_mtim.tv_sec != b->mtime.tv_sec || st.st_mtim.tv_nsec != b->mtime.tv_nsec)
+		return -ESTALE;
+	*ret_fd = fd;
+	fd = -1;
+	return 0;
+}
+
+/* Fill [pattern_len, end) of the pattern region. */
+static int pattern_fill_locked(struct arena *a, uint64_t end)
+{
+	size_t words = PATTERN_PERIOD / 8 + 1;
+	_cleanup_(freep) uint64_t *w = malloc(words * 8);
+
+	if (!w)
+		return -ENOMEM;
+	for (size_t i = 0; i < words; i++)
+		w[i] = mix64(i);
+	while (a->pattern_len < end) {
+		uint64_t at = a->pattern_len % PATTERN_PERIOD;
+		size_t n = MIN(PATTERN_PERIOD - at, end - a->pattern_len);
+		int r = write_all(a->fd, (const char *)w + at, n, a->pattern_off + a->pattern_len);
+
+		if (r < 0)
+			return r;
+		a->pattern_len += n;
+	}
+	return 0;
+}
+
+int arena_pattern(struct arena *a, uint64_t pos, uint64_t want, uint64_t *ret_off,
+		  uint64_t *ret_len)
+{
+	uint64_t at = pos % PATTERN_PERIOD, len = MIN(want, PATTERN_RUN), end;
+	WITH_LOCK(&a->lock);
+
+	/* In steps, so that small objects do not fill it all. */
+	end = MIN((at + len + 0xfffff) / 0x100000 * 0x100000,
+		  (uint64_t)PATTERN_PERIOD + PATTERN_RUN);
+	if (end > a->pattern_len) {
+		int r = pattern_fill_locked(a, end);
+
+		if (r < 0)
+			return r;
+	}
+	*ret_off = a->pattern_off + at;
+	*ret_len = len;
+	return 0;
+}
