@@ -111,6 +111,9 @@ int load_map(int fd, uint64_t size, char **ret_map);
 /* Touch each page of a mapped range, as a program that uses it would. */
 ssize_t load_touch(const char *map, uint64_t offset, uint64_t len);
 
+/* Whether the time limit of the run has passed. */
+bool load_time_over(struct load *l);
+
 /* Take the next index below `limit`: false when there is none, or the time is over. */
 bool load_take(struct load *l, uint64_t limit, uint64_t *ret_index);
 

@@ -71,12 +71,18 @@ ssize_t load_touch(const char *map, uint64_t offset, uint64_t len)
 	return (ssize_t)len;
 }
 
-bool load_take(struct load *l, uint64_t limit, uint64_t *ret_index)
+bool load_time_over(struct load *l)
 {
 	uint64_t stop = atomic_load_explicit(&l->stop_ns, memory_order_relaxed);
+
+	return stop != 0 && now_ns() >= stop;
+}
+
+bool load_take(struct load *l, uint64_t limit, uint64_t *ret_index)
+{
 	uint64_t index;
 
-	if (stop != 0 && now_ns() >= stop)
+	if (load_time_over(l))
 		return false;
 	index = atomic_fetch_add_explicit(&l->next, 1, memory_order_relaxed);
 	if (index >= limit)
@@ -89,7 +95,7 @@ void load_range(struct worker *w, int fd, uint64_t offset, uint64_t end)
 {
 	uint64_t block = w->load->o.block;
 
-	while (offset < end) {
+	while (offset < end && !load_time_over(w->load)) {
 		uint64_t start = now_ns();
 		size_t want = end - offset < block ? end - offset : block;
 		ssize_t n;

@@ -19,7 +19,7 @@ static void touch_file(struct worker *w, int fd, uint64_t size)
 		tally_error(&w->tally, -r);
 		return;
 	}
-	for (uint64_t offset = 0; offset < size; offset += block) {
+	for (uint64_t offset = 0; offset < size && !load_time_over(w->load); offset += block) {
 		uint64_t start = now_ns();
 		uint64_t len = size - offset < block ? size - offset : block;
 
