@@ -6,8 +6,8 @@
  * the loop's thread but the constructors, `free` (no thread is left then) and
  * whatever writes the wake descriptor.
  *
- * An operation is on `in_flight` from submission to its end, then on `done`
- * until the loop dispatches it: no callback runs inside a backend.
+ * An operation is the backend's from submission to its end, then on `done` until
+ * the loop dispatches it: no callback runs inside a backend.
  */
 #ifndef LOOP_BACKEND_H
 #define LOOP_BACKEND_H
@@ -36,6 +36,8 @@ struct backend_ops {
 	void (*submit)(struct backend *b, struct loop_op *op);
 	/* Only for operations in flight; `cancelled` is already set. */
 	void (*cancel)(struct backend *b, struct loop_op *op);
+	/* The same for all that are in flight; may be called again and again. */
+	void (*cancel_all)(struct backend *b);
 	/*
 	 * Hands all submissions over and waits for at least one end, a wake or
 	 * the timeout (UINT64_MAX: none; 0: look and return).
@@ -50,8 +52,7 @@ struct backend {
 	int wake_fd; /* eventfd of the loop, not owned */
 
 	/* owner loop only */
-	struct list in_flight;
-	struct list done;
+	struct list done; /* ended, not dispatched */
 };
 
 /* -ENOSYS, -EPERM, -EACCES, -ENOMEM...: no ring to be had on this kernel. */
@@ -67,7 +68,6 @@ static inline void backend_init(struct backend *b, const struct backend_ops *ops
 {
 	b->ops = ops;
 	b->wake_fd = wake_fd;
-	list_init(&b->in_flight);
 	list_init(&b->done);
 }
 

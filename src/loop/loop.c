@@ -280,15 +280,6 @@ static bool turn(struct loop *l)
 	return true;
 }
 
-static void cancel_all(struct loop *l)
-{
-	struct list *n, *tmp;
-
-	list_for_each_safe (n, tmp, &l->backend->in_flight) {
-		loop_cancel(l, list_entry(n, struct loop_op, node));
-	}
-}
-
 static void drain(struct loop *l)
 {
 	uint64_t deadline = clock_now() + STOP_NS;
@@ -300,7 +291,7 @@ static void drain(struct loop *l)
 	l->ending = true;
 	net_stop(l->net);
 	do {
-		cancel_all(l);
+		l->backend->ops->cancel_all(l->backend);
 		l->backend->ops->wait(l->backend, may_sleep(l) ? STOP_TURN_NS : 0);
 		dispatch(l);
 		(void)take_inbox(l);

@@ -46,6 +46,7 @@ struct uring {
 	struct backend b;
 	/* owner loop only */
 	struct io_uring ring;
+	struct list in_flight;
 	struct list backlog; /* did not fit into the submission queue */
 	bool cancel_lost;    /* some cancelled operation was not told yet */
 	bool wake_armed;
@@ -120,7 +121,7 @@ static void uring_submit(struct backend *b, struct loop_op *op)
 	struct uring *u = uring_of(b);
 
 	if (list_empty(&u->backlog) && try_submit(u, op)) {
-		list_append(&b->in_flight, &op->node);
+		list_append(&u->in_flight, &op->node);
 		return;
 	}
 	op->kind |= OP_BACKLOG;
@@ -148,6 +149,23 @@ static void uring_cancel(struct backend *b, struct loop_op *op)
 		u->cancel_lost = true;
 }
 
+static void uring_cancel_all(struct backend *b)
+{
+	struct uring *u = uring_of(b);
+	struct list *n;
+
+	while (!list_empty(&u->backlog))
+		backend_finish(b, list_entry(u->backlog.next, struct loop_op, node), -ECANCELED);
+	list_for_each (n, &u->in_flight) {
+		struct loop_op *op = list_entry(n, struct loop_op, node);
+
+		if (op->cancelled)
+			continue;
+		op->cancelled = true;
+		uring_cancel(b, op);
+	}
+}
+
 /* What did not fit before: submissions first, so that a cancel finds its target. */
 static void catch_up(struct uring *u)
 {
@@ -160,11 +178,11 @@ static void catch_up(struct uring *u)
 			return;
 		op->kind &= ~OP_BACKLOG;
 		list_del(&op->node);
-		list_append(&u->b.in_flight, &op->node);
+		list_append(&u->in_flight, &op->node);
 	}
 	if (!u->cancel_lost)
 		return;
-	list_for_each (n, &u->b.in_flight) {
+	list_for_each (n, &u->in_flight) {
 		struct loop_op *op = list_entry(n, struct loop_op, node);
 
 		if (op->cancelled && !try_cancel(u, op))
@@ -283,6 +301,7 @@ static const struct backend_ops uring_ops = {
 	.start = uring_start,
 	.submit = uring_submit,
 	.cancel = uring_cancel,
+	.cancel_all = uring_cancel_all,
 	.wait = uring_wait,
 	.free = uring_free,
 };
@@ -320,6 +339,7 @@ int uring_new(int wake_fd, struct backend **ret)
 	if (!u)
 		return -ENOMEM;
 	backend_init(&u->b, &uring_ops, wake_fd);
+	list_init(&u->in_flight);
 	list_init(&u->backlog);
 	r = queue_init(&u->ring);
 	if (r < 0) {
