@@ -131,7 +131,7 @@ class Mount:
         return argv + self.options + [self.target, str(self.path)] + self.options_after
 
     def environment(self):
-        env = aws_environment()
+        env = aws_environment() if self.server else dict(os.environ)
         traces = self.folder / "sanitizer"
         common = f"log_path={traces}:exitcode=99"
         env["ASAN_OPTIONS"] = f"{common}:detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=1"
@@ -208,7 +208,7 @@ class Mount:
             self.exit_code = os.waitstatus_to_exitcode(status)
         return self.exit_code
 
-    def signal(self, signum):
+    def send(self, signum):
         if self.alive():
             os.kill(self.pid, signum)
 
@@ -222,7 +222,7 @@ class Mount:
     def terminate(self, seconds=5, signum=signal.SIGTERM):
         """Signal it, wait for its end; (exit code, seconds it took)."""
         begun = time.monotonic()
-        self.signal(signum)
+        self.send(signum)
         code = self.wait_end(seconds)
         return code, time.monotonic() - begun
 
@@ -245,7 +245,7 @@ class Mount:
             if signum == signal.SIGKILL and self.alive():
                 self.problems.append("SIGTERM did not end the daemon:\n" + stacks(self.pid))
             if signum is not None:
-                self.signal(signum)
+                self.send(signum)
             try:
                 self.wait_end(5)
                 break

@@ -111,7 +111,7 @@ class Watchdog:
         self.say("disarm")
 
     def take_report(self):
-        """What it wrote when a time was up, once."""
+        """What it wrote when a time was up, or nothing; once."""
         try:
             text = self.report.read_text(errors="replace")
         except OSError:
@@ -222,7 +222,8 @@ def mount(request, server, folder, watchdog):
         return m.begin(on_pid=watchdog.watch)
 
     yield make
-    bad = []
+    late = watchdog.take_report()
+    bad = [f"time was up; the daemon was killed\n{late}"] if late else []
     for m in reversed(made):
         m.stop()
         text = m.check(m.expected)
