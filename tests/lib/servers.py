@@ -265,36 +265,57 @@ class S3d(Server):
         self.port = port
         return f"http://127.0.0.1:{port}"
 
-    def admin(self, call, data=None, **query):
-        """An admin call; returns the answer's body as text."""
+    def ask(self, call, method="GET", data=None, **query):
+        """An admin call (tests/s3d/admin.c); returns the answer's body."""
         url = f"{self.endpoint}/_s3d/{call}"
         if query:
             url += "?" + urllib.parse.urlencode(query)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(urllib.request.Request(url, data=data), timeout=30) as answer:
-            return answer.read().decode("utf-8", "replace")
+        request = urllib.request.Request(url, data=data, method=method)
+        with opener.open(request, timeout=30) as answer:
+            return answer.read()
+
+    def tell(self, call, data=b"", **query):
+        return self.ask(call, "POST", data, **query)
 
     def fault(self, kind, op=None, key=None, **more):
         """Add a fault (tests/s3d/fault.tbl): op an S3 operation, key a glob,
         rate= percent, count= how often, skip= how many pass first, arg=, code=, s3code=."""
         query = {"kind": kind, "op": op, "key": key, **more}
-        self.admin("fault", **{k: v for k, v in query.items() if v is not None})
+        self.tell("fault", **{k: v for k, v in query.items() if v is not None})
 
     def clear_faults(self):
-        self.admin("faults/clear")
+        self.tell("faults/clear")
 
     def set(self, **values):
-        """Latency and bandwidth for all requests: ttfb_ms=, ..."""
-        self.admin("set", **values)
+        """For all requests: ttfb_ms=, bandwidth= (bytes per second)."""
+        self.tell("set", **values)
 
     def calm(self):
         """No faults, no latency, counts at zero."""
-        self.admin("reset")
+        self.clear_faults()
+        self.set(ttfb_ms=0, bandwidth=0)
+        self.tell("reset")
 
     def counts(self):
-        """{S3 operation: requests answered since the last calm() or counting()}"""
-        found = json.loads(self.admin("counters"))
-        return collections.Counter({k: v for k, v in found["requests"].items() if v})
+        """{S3 operation: requests since the last calm()}"""
+        found = json.loads(self.ask("counters"))
+        return collections.Counter({k: v for k, v in found.items() if k[0].isupper()})
+
+    def bytes_out(self):
+        return json.loads(self.ask("counters"))["bytes_out"]
+
+    def generate(self, bucket, prefix, count, size=0):
+        """Make many objects at once: PREFIX000000, PREFIX000001, ..."""
+        self.tell("generate", bucket=bucket.name, prefix=prefix, count=count, size=size)
+
+    def fired(self):
+        """How many requests met a fault since the last calm()."""
+        return sum(1 for r in self.requests() if r["fault"])
+
+    def requests(self):
+        """The requests since the last calm(), oldest first."""
+        return [json.loads(line) for line in self.ask("log").splitlines()]
 
     @contextlib.contextmanager
     def counting(self):
