@@ -107,7 +107,7 @@ void body_begin(struct req *r)
 {
 	r->body.kind = op_body(r->op);
 	r->body.expected = UINT64_MAX;
-	r->body.xml.max = BODY_XML_MAX;
+	r->body.xml.max = r->op == OP_Admin ? BUF_MAX : BODY_XML_MAX;
 	r->body.fast_etag = r->srv->opt.fast_etag;
 	begin_payload_hash(r);
 	begin_md5(r);

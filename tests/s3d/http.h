@@ -18,6 +18,8 @@ void http_stop(struct server *s);
 
 /* Send an RST now; what was not delivered is lost. */
 void http_reset_connection(struct req *r);
+/* Send a FIN now. */
+void http_close_connection(struct req *r);
 /* Bytes handed to the network on the connection so far. */
 uint64_t http_bytes_sent(struct req *r);
 /* Bytes that the peer did not acknowledge yet. */

@@ -46,6 +46,8 @@ static ssize_t break_off(struct req *r)
 		return 0;
 	if (r->fault.kind == FAULT_RESET_BODY)
 		http_reset_connection(r);
+	else
+		http_close_connection(r);
 	return MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
