@@ -323,5 +323,4 @@ class S3d(Server):
         before = self.counts()
         found = collections.Counter()
         yield found
-        found.update(self.counts())
-        found.subtract(before)
+        found.update(self.counts() - before)
