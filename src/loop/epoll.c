@@ -163,20 +163,6 @@ static bool attempt(struct epoll *e, struct loop_op *op)
 	return true;
 }
 
-/* Those who came first are served first. */
-static bool someone_waits(const struct fd_entry *f, uint32_t events)
-{
-	struct list *n;
-
-	list_for_each (n, &f->ops) {
-		const struct loop_op *op = list_entry(n, struct loop_op, node);
-
-		if (op_kind(op) != OP_POLL && (events_of(op) & events))
-			return true;
-	}
-	return false;
-}
-
 static void submit_file(struct epoll *e, struct loop_op *op)
 {
 	int r = e->pool ? 0 : filepool_new(e->b.wake_fd, &e->pool);
@@ -205,13 +191,13 @@ static void epoll_submit(struct backend *b, struct loop_op *op)
 		backend_finish(b, op, -EBADF);
 		return;
 	}
+	if (attempt(e, op))
+		return;
 	f = entry_get(e, op->fd);
 	if (!f) {
 		backend_finish(b, op, -ENOMEM);
 		return;
 	}
-	if (!someone_waits(f, events_of(op)) && attempt(e, op))
-		return;
 	list_append(&f->ops, &op->node);
 	mark(e, f);
 }

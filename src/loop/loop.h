@@ -82,7 +82,9 @@ void loop_timer_cancel(struct loop *l, struct loop_timer *t);
 /*
  * Operations. `res` is what the system call would return, or -errno. Buffers,
  * msghdr and addresses must stay valid until `done`. Receive and send on
- * non-blocking sockets never report -EAGAIN: they wait.
+ * non-blocking sockets never report -EAGAIN: they wait. At most one receive and
+ * one send may be in flight on a socket, besides any number of polls; it must
+ * not be closed before they have ended.
  */
 struct loop_op {
 	void (*done)(struct loop_op *op, int res);

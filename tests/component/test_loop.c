@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Tasks, timers and the life of a loop. Runs once per backend (MOUNT_S3_LOOP);
+ * operations are in test_loop_ops.c.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "lib/on_loop.h"
+#include "lib/test.h"
+#include "loop/loop.h"
+
+/* --- tasks --------------------------------------------------------------------- */
+
+#define POSTERS	   4
+#define PER_POSTER 20000
+
+struct numbered {
+	struct loop_task task;
+	unsigned poster, number;
+};
+
+static struct numbered numbered[POSTERS][PER_POSTER];
+static unsigned next_number[POSTERS];
+static unsigned out_of_order, tasks_run;
+static struct gate all_run;
+static struct loop *shared;
+
+static void run_numbered(struct loop_task *t)
+{
+	const struct numbered *n = list_entry(t, struct numbered, task);
+
+	out_of_order += n->number != next_number[n->poster]++;
+	if (++tasks_run == POSTERS * PER_POSTER)
+		gate_open(&all_run);
+}
+
+static void *poster(void *arg)
+{
+	struct numbered *mine = arg;
+
+	for (unsigned i = 0; i < PER_POSTER; i++)
+		loop_post(shared, &mine[i].task);
+	return NULL;
+}
+
+static void tasks_keep_the_order_of_each_poster(void)
+{
+	pthread_t threads[POSTERS];
+
+	gate_init(&all_run);
+	shared = start_loop(NULL);
+	for (unsigned p = 0; p < POSTERS; p++) {
+		for (unsigned i = 0; i < PER_POSTER; i++)
+			numbered[p][i] = (struct numbered){
+				.task.run = run_numbered, .poster = p, .number = i};
+		require(pthread_create(&threads[p], NULL, poster, numbered[p]) == 0);
+	}
+	for (unsigned p = 0; p < POSTERS; p++)
+		(void)pthread_join(threads[p], NULL);
+	check(gate_wait(&all_run));
+	end_loop(shared);
+	check_int(out_of_order, ==, 0);
+	check_int(tasks_run, ==, POSTERS * PER_POSTER);
+}
+
+/* Two loops hand one task to and fro: a lost wake would stop them. */
+#define ROUNDS 20000
+
+static struct loop *pair[2];
+static unsigned rounds;
+
+static void run_pingpong(struct loop_task *t)
+{
+	unsigned i = loop_index(loop_current());
+
+	if (++rounds == ROUNDS)
+		gate_open(&all_run);
+	else
+		loop_post(pair[!i], t);
+}
+
+static void no_wake_is_lost(void)
+{
+	struct loop_task t = {.run = run_pingpong};
+
+	gate_init(&all_run);
+	for (unsigned i = 0; i < 2; i++) {
+		require(loop_new(&(struct loop_config){.index = i}, &pair[i]) == 0);
+		require(loop_start(pair[i]) == 0);
+	}
+	loop_post(pair[0], &t);
+	check(gate_wait(&all_run));
+	end_loop(pair[0]);
+	end_loop(pair[1]);
+}
+
+static void run_and_free(struct loop_task *t)
+{
+	free(t);
+	gate_open(&all_run);
+}
+
+static unsigned again_left;
+
+static void run_again(struct loop_task *t)
+{
+	if (again_left-- > 1)
+		loop_post(loop_current(), t);
+	else
+		run_and_free(t);
+}
+
+static void a_task_may_free_or_post_itself(void)
+{
+	struct loop *l = start_loop(NULL);
+	struct loop_task *a = calloc(1, sizeof(*a)), *b = calloc(1, sizeof(*b));
+
+	gate_init(&all_run);
+	a->run = run_and_free;
+	b->run = run_again;
+	again_left = 1000;
+	loop_post(l, a);
+	loop_post(l, b);
+	check(gate_wait(&all_run));
+	check(gate_wait(&all_run));
+	end_loop(l);
+	check_int(again_left, ==, 0);
+}
+
+static atomic_uint late_tasks;
+
+static void run_late(struct loop_task *t)
+{
+	atomic_fetch_add(&late_tasks, 1);
+}
+
+static void stop_runs_what_was_posted(void)
+{
+	static struct loop_task late[5000];
+	struct loop *l = start_loop(NULL);
+
+	for (unsigned i = 0; i < ARRAY_SIZE(late); i++) {
+		late[i].run = run_late;
+		loop_post(l, &late[i]);
+	}
+	end_loop(l);
+	check_int(atomic_load(&late_tasks), ==, ARRAY_SIZE(late));
+}
+
+/* --- timers -------------------------------------------------------------------- */
+
+#define TIMERS 700
+
+static struct timed {
+	struct loop_timer timer;
+	unsigned fired;
+	bool cancelled;
+} timed[TIMERS];
+static uint64_t last_deadline;
+static unsigned early, unordered, to_fire;
+
+static void fire_timed(struct loop_timer *t)
+{
+	struct timed *x = list_entry(t, struct timed, timer);
+
+	x->fired++;
+	early += clock_now() < t->deadline;
+	unordered += t->deadline < last_deadline;
+	last_deadline = t->deadline;
+	if (--to_fire == 0)
+		gate_open(&all_run);
+}
+
+static void arm_all(void *arg)
+{
+	struct loop *l = loop_current();
+	uint64_t base = clock_now() + 5 * NSEC_PER_MSEC, span = 40 * NSEC_PER_MSEC;
+
+	for (unsigned i = 0; i < TIMERS; i++) {
+		timed[i] = (struct timed){.timer.fire = fire_timed};
+		check_int(loop_timer_set(l, &timed[i].timer, base + backoff_random() % span), ==,
+			  0);
+	}
+	for (unsigned i = 0; i < TIMERS; i += 3)
+		check_int(loop_timer_set(l, &timed[i].timer, base + backoff_random() % span), ==,
+			  0);
+	to_fire = TIMERS;
+	for (unsigned i = 1; i < TIMERS; i += 3) {
+		loop_timer_cancel(l, &timed[i].timer);
+		loop_timer_cancel(l, &timed[i].timer);
+		timed[i].cancelled = true;
+		to_fire--;
+	}
+}
+
+static void timers_fire_in_order_and_not_early(void)
+{
+	struct loop *l = start_loop(NULL);
+
+	gate_init(&all_run);
+	require(on_loop(l, arm_all, NULL));
+	check(gate_wait(&all_run));
+	end_loop(l);
+	check_int(early, ==, 0);
+	check_int(unordered, ==, 0);
+	for (unsigned i = 0; i < TIMERS; i++)
+		check_int(timed[i].fired, ==, !timed[i].cancelled);
+}
+
+static struct loop_timer busy_timer, distant;
+static bool busy_over;
+
+static void fire_busy(struct loop_timer *t)
+{
+	if (!busy_over)
+		check_int(loop_timer_set(loop_current(), t, 0), ==, 0);
+}
+
+static void fire_never(struct loop_timer *t)
+{
+	test_fail_("a timer fired that is not due");
+}
+
+static void arm_busy(void *arg)
+{
+	busy_timer.fire = fire_busy;
+	distant.fire = fire_never;
+	check_int(loop_timer_set(loop_current(), &busy_timer, 0), ==, 0);
+	check_int(loop_timer_set(loop_current(), &distant, clock_now() + 3600 * NSEC_PER_SEC), ==,
+		  0);
+}
+
+static void end_busy(void *arg)
+{
+	busy_over = true;
+}
+
+static void a_timer_that_is_always_due_starves_nobody(void)
+{
+	struct loop *l = start_loop(NULL);
+
+	require(on_loop(l, arm_busy, NULL));
+	for (unsigned i = 0; i < 100; i++)
+		check(on_loop(l, end_busy, NULL));
+	end_loop(l);
+}
+
+/* --- the thread ---------------------------------------------------------------- */
+
+static char thread_name[32];
+static unsigned blocked_signals;
+static struct loop *seen_current;
+
+static void look_around(void *arg)
+{
+	sigset_t set;
+
+	seen_current = loop_current();
+	(void)pthread_getname_np(pthread_self(), thread_name, sizeof(thread_name));
+	(void)pthread_sigmask(SIG_SETMASK, NULL, &set);
+	blocked_signals = (unsigned)(sigismember(&set, SIGTERM) + sigismember(&set, SIGPIPE) +
+				     sigismember(&set, SIGUSR1));
+}
+
+static void the_thread_has_a_name_and_no_signals(void)
+{
+	struct loop *l = start_loop(NULL);
+
+	check(loop_current() == NULL);
+	check_int(loop_index(l), ==, 7);
+	require(on_loop(l, look_around, NULL));
+	check(seen_current == l);
+	check_str(thread_name, "loop/7");
+	check_int(blocked_signals, ==, 3);
+	end_loop(l);
+}
+
+static void the_backend_is_the_one_asked_for(void)
+{
+	const char *env = getenv("MOUNT_S3_LOOP");
+	struct loop *l;
+
+	require(loop_new(&(struct loop_config){.index = 0}, &l) == 0);
+	if (env)
+		check_int(loop_backend(l), ==, strcmp(env, "epoll") == 0 ? LOOP_EPOLL : LOOP_URING);
+	loop_free(l);
+	require(loop_new(&(struct loop_config){.backend = LOOP_EPOLL}, &l) == 0);
+	check_int(loop_backend(l), ==, LOOP_EPOLL);
+	loop_free(l);
+	loop_free(NULL);
+}
+
+int main(void)
+{
+	if (no_backend()) {
+		printf("1..0 # SKIP this kernel does not give a ring\n");
+		return 0;
+	}
+	return test_run((struct test[]){
+		TEST(tasks_keep_the_order_of_each_poster),
+		TEST(no_wake_is_lost),
+		TEST(a_task_may_free_or_post_itself),
+		TEST(stop_runs_what_was_posted),
+		TEST(timers_fire_in_order_and_not_early),
+		TEST(a_timer_that_is_always_due_starves_nobody),
+		TEST(the_thread_has_a_name_and_no_signals),
+		TEST(the_backend_is_the_one_asked_for),
+		{0},
+	});
+}
