@@ -45,4 +45,7 @@ struct s3_endpoint_input {
 int s3_endpoint_resolve(const struct s3_endpoint_input *in, char *why, size_t why_len,
 			struct s3_endpoint *ret) must_check;
 
+/* A name that may stand in a credential scope: letters, digits, "-_.". */
+bool s3_region_valid(const char *s);
+
 #endif

@@ -29,4 +29,7 @@ bool s3_name_is(const char *name, size_t name_len, const char *want);
 /* S3's name of a storage class that must be restored before a read. */
 bool s3_class_is_archived(const char *name, size_t len);
 
+/* An ETag as If-Match wants it, quotes added where the server left them out. False: not usable. */
+bool s3_etag_copy(char ret[S3_ETAG_MAX], const char *value, size_t len);
+
 #endif

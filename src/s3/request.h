@@ -4,7 +4,7 @@
  * One HTTP request to S3: method, key, query and headers in; URL and signed header
  * list out, either as lines for net.h or as the bytes of an HTTP/1.1 request head.
  *
- *	s3_request_start(&r, "GET", key);
+ *	s3_request_start(&r, "GET", key);	(r began as S3_REQUEST_INIT)
  *	s3_request_header(&r, "range", range);
  *	x = s3_request_sign(&r, client);
  *	x = s3_request_head(&r, &buf);		(or s3_request_lines)
