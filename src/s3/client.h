@@ -29,6 +29,7 @@
 #define S3_RETRY_CAPACITY	 500
 #define S3_RETRY_COST		 5
 #define S3_RETRY_COST_TIMEOUT	 10
+#define S3_CREDS_CHECK_S	 10 /* how often the files' dates are looked at */
 
 /* Region and endpoint: immutable; a correction makes another, old ones live as long as the client.
  */
@@ -42,16 +43,18 @@ struct s3_gets; /* the GET engine's state, made by get.c */
 
 struct s3_client {
 	/* set at creation */
-	char *bucket, *endpoint_url, *ca_bundle, *expected_owner;
+	char *bucket, *endpoint_url, *expected_owner;
 	bool force_path_style, sign, region_inferred, requester_pays;
 	unsigned max_attempts;
 	uint64_t timeout; /* ns, of a whole operation */
+	bool ready;	  /* the lock is initialised */
 
 	struct lock lock; /* RANK_CLIENT */
 	/* under lock */
 	unsigned retry_budget;
 	struct s3_creds *creds;
-	struct s3_creds_provider provider;
+	struct s3_target *targets; /* all, newest first */
+	unsigned ntargets;
 	struct {
 		uint64_t serial;
 		const struct s3_target *target;
@@ -63,9 +66,11 @@ struct s3_client {
 	_Atomic(const struct s3_target *) target; /* release on change, acquire on read */
 	_Atomic int64_t skew;			  /* seconds to add to our clock */
 	_Atomic uint64_t creds_check;		  /* when to look at the files again */
-	atomic_bool no_checksum;		  /* the server does not know them */
-	_Atomic(struct s3_gets *) gets;		  /* NULL until get.c sets it */
-	_Atomic uint64_t requests, retries;	  /* attempts made; those that were not the first */
+	atomic_bool creds_busy;			  /* whoever sets it owns `provider` */
+	struct s3_creds_provider provider;
+	atomic_bool no_checksum;	    /* the server does not know them */
+	_Atomic(struct s3_gets *) gets;	    /* NULL until get.c sets it */
+	_Atomic uint64_t requests, retries; /* attempts made; those that were not the first */
 };
 
 const struct s3_target *s3_client_target(const struct s3_client *c);

@@ -38,11 +38,11 @@ struct s3_creds_stamp {
 	uint64_t size, inode;
 };
 
-/* Where credentials come from; the owner's lock protects it. */
+/* Where credentials come from; one thread at a time, the owner sees to it. */
 struct s3_creds_provider {
 	/* set at creation */
 	char *profile; /* NULL: environment first, then AWS_PROFILE or "default" */
-	/* under the owner's lock */
+	/* of the last load */
 	bool from_files;
 	struct s3_creds_stamp stamp[2];
 };
@@ -55,16 +55,16 @@ int s3_creds_load(struct s3_creds_provider *p, char *why, size_t why_len,
 /* True when a file used has changed since the last load. Two stat(2) calls. */
 bool s3_creds_changed(const struct s3_creds_provider *p);
 
-/* creds_profile.c: values of one profile, "" where absent. */
+/* creds_profile.c: the keys of one profile, NULL where absent. */
 struct s3_profile {
-	char *access_key, *secret, *token, *region;
+	char *access_key, *secret, *token;
+	const char *unsupported; /* a setting that names another source of credentials */
 };
 void s3_profile_fini(struct s3_profile *p);
 /*
- * Adds what `text` (an ini file, `len` bytes) says of `name`; what is set already
- * stays. `config`: section headers are "[profile NAME]" save for default. Returns 1
- * when the profile was there, 0 when not, or -errno; *ret_line is the line that is
- * at fault on -EINVAL.
+ * Fills in what `text` (an ini file of `len` bytes) says of `name`. `config`: its
+ * section headers are "[profile NAME]" save for default. 1: the profile is there,
+ * 0: it is not; -ENOMEM; -EINVAL with the line at fault in *ret_line.
  */
 int s3_profile_parse(struct s3_profile *p, const char *text, size_t len, const char *name,
 		     bool config, unsigned *ret_line) must_check;

@@ -13,6 +13,7 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -23,9 +24,13 @@
 
 #define BUCKET_MAX 255 /* S3: 63; older and other servers allow more */
 
-static int refuse(char *why, size_t why_len, const char *text, const char *what)
+static int printf_like(3, 4) refuse(char *why, size_t why_len, const char *fmt, ...)
 {
-	(void)snprintf(why, why_len, text, what);
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(why, why_len, fmt, ap);
+	va_end(ap);
 	return -EINVAL;
 }
 

@@ -65,6 +65,7 @@ struct s3_retry {
 	unsigned attempts;		    /* begun */
 	unsigned retries;		    /* with a wait, for the backoff */
 	unsigned spent;			    /* taken from the retry budget by the last retry */
+	bool checksum_sent;		    /* by the last attempt */
 	bool skew, region, creds, checksum; /* each correction is made once */
 	int64_t date;			    /* of the Date header, 0: none */
 };
@@ -75,6 +76,7 @@ struct s3_decide_input {
 	bool region_inferred;
 	bool signs; /* requests carry a signature */
 	bool checksum_sent;
+	int64_t clock; /* the time that was signed */
 };
 
 enum s3_next s3_error_decide(const struct s3_decide_input *in, const struct s3_retry *r);

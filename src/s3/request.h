@@ -47,6 +47,8 @@ struct s3_request {
 	struct s3_creds *creds;		/* snapshot that was used, referenced; NULL: unsigned */
 	struct buf url;			/* absolute URL */
 	size_t path_at;			/* where the request target begins in `url` */
+	struct s3_pair sent[S3_REQUEST_HEADERS]; /* all headers, host too, sorted by name */
+	unsigned nsent;
 	char amz_date[17];
 	char authorization[1024];
 	/* result of s3_request_lines */
