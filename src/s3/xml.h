@@ -67,4 +67,7 @@ void s3_xml_free(struct s3_xml *x);
  */
 void s3_error_document(struct s3_error *e, const void *data, size_t len);
 
+/* The same from a parsed result that is_error. */
+void s3_error_from_xml(struct s3_error *e, const struct s3_xml_result *r);
+
 #endif
