@@ -6,7 +6,7 @@
  *
  *	depth 1		the root: must be that of the kind, or <Error>
  *	depth 2		a field, or a container (Contents, CommonPrefixes, Part)
- *	depth 3		a field of a container
+ *	depth 3, 4	a field of a container (4: RestoreStatus has its own)
  *	deeper		skipped, up to DEPTH_MAX
  *
  * Nothing of the document decides what is opened or fetched: a document type
@@ -23,6 +23,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/date.h"
 #include "base/parse.h"
 #include "s3/object.h"
@@ -48,6 +49,8 @@ enum field {
 	F_MTIME,
 	F_ETAG,
 	F_STORAGE,
+	F_RESTORING,
+	F_RESTORED,
 	F_ENCODING,
 	F_TRUNCATED,
 	F_TOKEN,
@@ -87,6 +90,8 @@ static const struct place list_places[] = {
 	{F_MTIME, F_CONTENTS, "LastModified"},
 	{F_ETAG, F_CONTENTS, "ETag"},
 	{F_STORAGE, F_CONTENTS, "StorageClass"},
+	{F_RESTORING, F_CONTENTS, "IsRestoreInProgress"},
+	{F_RESTORED, F_CONTENTS, "RestoreExpiryDate"},
 	{F_PREFIX, F_PREFIXES, "Prefix"},
 	{0},
 };
@@ -199,7 +204,7 @@ static void on_start(void *user, const xmlChar *name, const xmlChar *prefix, con
 		fail(x, -EMSGSIZE);
 	else if (x->depth == 1)
 		on_root(x, (const char *)name);
-	else if (x->depth == 2 || (x->depth == 3 && x->container != F_NONE))
+	else if (x->depth == 2 || (x->depth <= 4 && x->container != F_NONE))
 		p = find(x->places, x->container, (const char *)name);
 	if (p)
 		on_field(x, p->field);
@@ -262,18 +267,39 @@ static void set_error_field(struct s3_xml *x, enum field field)
 		r->server_time = 0;
 }
 
+static void set_key(struct s3_xml *x)
+{
+	x->entry.has_key = true;
+	x->entry.key_too_long = buf_error(&x->text) == -EMSGSIZE;
+	if (x->entry.key_too_long)
+		return;
+	if (s3_page_key(x->page, &x->entry, buf_str(&x->text), x->text.len) < 0)
+		fail(x, -ENOMEM);
+}
+
+static void add_entry(struct s3_xml *x)
+{
+	struct s3_page_entry *e = &x->entry;
+	int r;
+
+	if (e->archived && (e->restoring || e->restored_until <= clock_wall()))
+		e->object.storage = S3_ARCHIVED;
+	r = s3_page_add(x->page, e);
+	if (r < 0)
+		fail(x, r);
+}
+
 static void set_list_field(struct s3_xml *x, enum field field)
 {
 	struct s3_object *o = &x->entry.object;
 
 	switch ((int)field) {
 	case F_KEY:
-	case F_PREFIX:
-		x->entry.has_key = true;
-		x->entry.key_too_long = buf_error(&x->text) == -EMSGSIZE;
-		if (!x->entry.key_too_long &&
-		    s3_page_key(x->page, &x->entry, buf_str(&x->text), x->text.len) < 0)
-			fail(x, -ENOMEM);
+		set_key(x);
+		break;
+	case F_PREFIX: /* some servers put several into one CommonPrefixes */
+		set_key(x);
+		add_entry(x);
 		break;
 	case F_SIZE:
 		on_number(x, INT64_MAX, &o->size);
@@ -289,7 +315,14 @@ static void set_list_field(struct s3_xml *x, enum field field)
 		break;
 	case F_STORAGE:
 		if (s3_class_is_archived(buf_str(&x->text), x->text.len))
-			o->storage = S3_ARCHIVED;
+			x->entry.archived = true;
+		break;
+	case F_RESTORING:
+		x->entry.restoring = strcmp(buf_str(&x->text), "true") == 0;
+		break;
+	case F_RESTORED:
+		if (date_parse_iso(buf_str(&x->text), &x->entry.restored_until) < 0)
+			x->entry.restored_until = 0;
 		break;
 	case F_ENCODING:
 		x->page->encoded = strcmp(buf_str(&x->text), "url") == 0;
@@ -387,11 +420,13 @@ static int add_part(struct s3_xml *x)
 
 static void on_container_end(struct s3_xml *x)
 {
-	int r = x->container == F_PART ? add_part(x) : s3_page_add(x->page, &x->entry);
+	int r = x->container == F_PART ? add_part(x) : 0;
 
-	x->container = F_NONE;
 	if (r < 0)
 		fail(x, r);
+	else if (x->container == F_CONTENTS)
+		add_entry(x);
+	x->container = F_NONE;
 }
 
 static void on_end(void *user, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri)

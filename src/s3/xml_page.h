@@ -21,6 +21,8 @@ struct s3_page_entry {
 	struct s3_object object;
 	size_t key_at, key_len; /* in the builder's text, still encoded */
 	bool is_prefix, has_key, has_size, key_too_long;
+	bool archived, restoring;
+	int64_t restored_until; /* of an archived object, 0: not restored */
 };
 
 struct s3_page_builder {
