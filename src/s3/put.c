@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * PutObject. To send it again does no harm, with one exception: with
+ * If-None-Match, a retry after an answer that got lost finds our own object and
+ * is refused with 412. Then
+ *
+ *	step	request					decides
+ *	PUT	the object				-
+ *	VERIFY	HEAD with its checksum			same bytes: ours, done; else EEXIST
+ */
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/cleanup.h"
+#include "base/hex.h"
+#include "s3/upload.h"
+
+enum { STEP_PUT, STEP_VERIFY };
+
+static struct s3_put_call *call_of(const struct control *c)
+{
+	return container_of(c->call, struct s3_put_call, call);
+}
+
+void s3_upload_attrs(struct s3_request *r, const struct s3_put_attrs *a)
+{
+	if (!a)
+		return;
+	s3_request_header(r, "content-type", a->content_type);
+	s3_request_header(r, "x-amz-storage-class", a->storage_class);
+	s3_request_header(r, "x-amz-server-side-encryption", a->sse);
+	s3_request_header(r, "x-amz-server-side-encryption-aws-kms-key-id", a->sse_kms_key_id);
+}
+
+uint64_t s3_upload_len(const struct iovec *body, unsigned nbody)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < nbody; i++)
+		n += body[i].iov_len;
+	return n;
+}
+
+void s3_upload_body(struct control *c, const struct iovec *body, unsigned nbody)
+{
+	c->net.body = body;
+	c->net.nbody = nbody;
+	c->net.first_byte_timeout_ms = S3_STORE_TIMEOUT_MS;
+	control_checksum(c, "x-amz-checksum-crc32c", c->crc32c);
+}
+
+void s3_upload_exists(struct s3_error *e)
+{
+	if (e->cls == S3_PRECONDITION)
+		e->err = -EEXIST;
+}
+
+static bool if_none_match(const struct control *c)
+{
+	const struct s3_put_attrs *a = call_of(c)->attrs;
+
+	return a && a->if_none_match;
+}
+
+static int setup(struct control *c)
+{
+	const struct s3_put_call *p = call_of(c);
+
+	if (!atomic_load_explicit(&c->client->no_checksum, memory_order_relaxed))
+		s3_crc32c_text(s3_crc32c_iov(p->body, p->nbody), c->crc32c);
+	return 0;
+}
+
+static void prepare(struct control *c)
+{
+	const struct s3_put_call *p = call_of(c);
+
+	if (c->step == STEP_VERIFY) {
+		s3_request_start(&c->request, "HEAD", c->key);
+		s3_request_header(&c->request, "x-amz-checksum-mode", "ENABLED");
+		return;
+	}
+	s3_request_start(&c->request, "PUT", c->key);
+	s3_upload_attrs(&c->request, p->attrs);
+	if (if_none_match(c))
+		s3_request_header(&c->request, "if-none-match", "*");
+	s3_upload_body(c, p->body, p->nbody);
+}
+
+/* "\"hex MD5\"" of the body, which is the ETag of plain objects; "" if there is no MD5. */
+static void body_etag(const struct s3_put_call *p, char ret[36])
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	char hex[2 * EVP_MAX_MD_SIZE + 1];
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	bool good = md && EVP_DigestInit_ex(md, EVP_md5(), NULL) == 1;
+	unsigned len = 0;
+
+	for (unsigned i = 0; good && i < p->nbody; i++)
+		good = EVP_DigestUpdate(md, p->body[i].iov_base, p->body[i].iov_len) == 1;
+	good = good && EVP_DigestFinal_ex(md, digest, &len) == 1 && len == 16;
+	EVP_MD_CTX_free(md);
+	ret[0] = '\0';
+	if (!good)
+		return;
+	hex_encode(digest, len, hex);
+	(void)snprintf(ret, 36, "\"%.32s\"", hex);
+}
+
+static bool is_ours(const struct control *c)
+{
+	const struct s3_put_call *p = call_of(c);
+	char etag[36];
+
+	if (!c->head.has_size || c->head.object.size != s3_upload_len(p->body, p->nbody))
+		return false;
+	if (c->head.crc32c[0] && c->crc32c[0])
+		return strcmp(c->head.crc32c, c->crc32c) == 0;
+	body_etag(p, etag);
+	return etag[0] && strcasecmp(c->head.object.etag, etag) == 0;
+}
+
+static enum control_result success(struct control *c)
+{
+	struct s3_put_call *p = call_of(c);
+
+	if (c->step == STEP_VERIFY && !is_ours(c)) {
+		c->error = c->saved;
+		return CONTROL_DONE;
+	}
+	if (c->step == STEP_PUT && !control_checksum_matches(c, c->crc32c))
+		return CONTROL_FAIL;
+	p->object = c->head.object;
+	p->object.size = s3_upload_len(p->body, p->nbody);
+	if (!c->head.has_mtime)
+		p->object.mtime = c->retry.date;
+	return CONTROL_DONE;
+}
+
+static enum control_result failure(struct control *c, bool last)
+{
+	if (c->step == STEP_VERIFY) {
+		if (last)
+			c->error = c->saved;
+		return last ? CONTROL_DONE : CONTROL_FAIL;
+	}
+	if (!if_none_match(c) || c->error.cls != S3_PRECONDITION)
+		return CONTROL_FAIL;
+	s3_upload_exists(&c->error);
+	if (!c->unclear || c->error.status != 412)
+		return CONTROL_FAIL;
+	c->saved = c->error;
+	c->step = STEP_VERIFY;
+	return CONTROL_STEP;
+}
+
+static const struct control_type put_type = {
+	.name = "PUT",
+	.prepare = prepare,
+	.success = success,
+	.failure = failure,
+};
+
+void s3_put(struct s3_client *c, struct loop *l, struct s3_put_call *p)
+{
+	control_start(c, l, &p->call, p->key, &put_type, s3_upload_len(p->body, p->nbody), setup);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What PutObject and the multipart calls share. */
+#ifndef S3_UPLOAD_H
+#define S3_UPLOAD_H
+
+#include "s3/control.h"
+
+/* Headers of a new object, If-None-Match excepted. NULL: none. */
+void s3_upload_attrs(struct s3_request *r, const struct s3_put_attrs *a);
+uint64_t s3_upload_len(const struct iovec *body, unsigned nbody);
+/* The attempt sends `body`, with the CRC32C in c->crc32c. */
+void s3_upload_body(struct control *c, const struct iovec *body, unsigned nbody);
+/* 412 and 409 of an If-None-Match: the caller's errno. */
+void s3_upload_exists(struct s3_error *e);
+
+#endif
