@@ -15,7 +15,7 @@
  * Ending: the flag `stopping` comes with a wake. The thread then runs all tasks,
  * ends the net calls, cancels what is in flight, and turns until nothing is left
  * or STOP_NS has passed. Whatever is submitted in that phase ends with
- * -ECANCELED; timers do not fire any more.
+ * -ECANCELED; armed timers fire once, early, and none after that.
  */
 #include "loop/loop.h"
 
@@ -125,6 +125,16 @@ void loop_post(struct loop *l, struct loop_task *t)
 	}
 	if (must_wake)
 		wake(l);
+}
+
+bool loop_unpost(struct loop *l, struct loop_task *t)
+{
+	loop_assert_owner(l);
+	WITH_LOCK(&l->lock);
+	if (!t->node.next || list_empty(&t->node))
+		return false;
+	list_del(&t->node);
+	return true;
 }
 
 int loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t deadline_ns)
@@ -290,6 +300,8 @@ static void drain(struct loop *l)
 	} while (!list_empty(&l->tasks) && clock_now() < deadline);
 	l->ending = true;
 	net_stop(l->net);
+	/* Once: who arms a timer again now is not served. */
+	timers_fire(&l->timers, NO_DEADLINE, (unsigned)l->timers.count);
 	do {
 		l->backend->ops->cancel_all(l->backend);
 		l->backend->ops->wait(l->backend, may_sleep(l) ? STOP_TURN_NS : 0);

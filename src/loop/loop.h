@@ -45,7 +45,8 @@ int loop_new(const struct loop_config *config, struct loop **ret) must_check;
 int loop_start(struct loop *l) must_check;
 /*
  * Runs the remaining tasks, cancels what is in flight (each `done` and
- * net on_done is called with -ECANCELED), ends the thread. Any other thread.
+ * net on_done is called with -ECANCELED), fires the armed timers, ends the
+ * thread. Any other thread.
  */
 void loop_stop(struct loop *l);
 void loop_free(struct loop *l);
@@ -67,8 +68,13 @@ struct loop_task {
 	void (*run)(struct loop_task *t);
 };
 void loop_post(struct loop *l, struct loop_task *t);
+/* Owner thread: takes a task back that has not run. False when it was not posted. */
+bool loop_unpost(struct loop *l, struct loop_task *t);
 
-/* Timers: one-shot, on the monotonic clock of base/clock.h. */
+/*
+ * Timers: one-shot, on the monotonic clock of base/clock.h. Those that are armed
+ * when the loop stops fire early, once, so that their owners can end.
+ */
 struct loop_timer {
 	size_t slot; /* private: place in the heap plus one, 0 = not armed */
 	uint64_t deadline;

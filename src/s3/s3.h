@@ -112,6 +112,8 @@ struct s3_call {
 	struct s3_error error;
 	/* private */
 	struct s3_op *op;
+	struct loop *loop;
+	struct loop_task task; /* the end of a call that could not even begin */
 };
 
 /* Ends the call; `done` is not called. On the call's loop. No-op when not running. */

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What the headers of a HEAD, GET or PUT answer say of an object. Pure. */
+#ifndef S3_OBJECT_H
+#define S3_OBJECT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "s3/s3.h"
+
+struct s3_object_head {
+	struct s3_object object; /* size is Content-Length's */
+	bool has_size, has_etag, has_mtime;
+	bool archived, restored; /* by storage class, by x-amz-restore; _done combines them */
+	bool bad;		 /* a header was there and made no sense, or twice and different */
+	char crc32c[12];	 /* x-amz-checksum-crc32c, "" when absent */
+};
+
+/* Takes in one header line; names are matched without case. */
+void s3_object_header(struct s3_object_head *h, const char *name, size_t name_len,
+		      const char *value, size_t value_len);
+/* After the last line: sets object.storage. */
+void s3_object_done(struct s3_object_head *h);
+
+/* True when `name` (as sent) is `want` (lower case). */
+bool s3_name_is(const char *name, size_t name_len, const char *want);
+/* S3's name of a storage class that must be restored before a read. */
+bool s3_class_is_archived(const char *name, size_t len);
+
+/* An ETag as If-Match wants it, quotes added where the server left them out. False: not usable. */
+bool s3_etag_copy(char ret[S3_ETAG_MAX], const char *value, size_t len);
+
+#endif
