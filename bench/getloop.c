@@ -177,12 +177,18 @@ static int run(struct shared *s)
 }
 
 static const struct option long_options[] = {
-	{"endpoint", required_argument, NULL, 'e'}, {"bucket", required_argument, NULL, 'b'},
-	{"key", required_argument, NULL, 'k'},	    {"size", required_argument, NULL, 's'},
-	{"etag", required_argument, NULL, 't'},	    {"part", required_argument, NULL, 'p'},
-	{"parallel", required_argument, NULL, 'n'}, {"loops", required_argument, NULL, 'l'},
-	{"total", required_argument, NULL, 'T'},    {"ca-bundle", required_argument, NULL, 'c'},
-	{"slab", required_argument, NULL, 'S'},	    {"sign", no_argument, NULL, 'g'},
+	{"endpoint", required_argument, NULL, 'e'},
+	{"bucket", required_argument, NULL, 'b'},
+	{"key", required_argument, NULL, 'k'},
+	{"size", required_argument, NULL, 's'},
+	{"etag", required_argument, NULL, 't'},
+	{"part", required_argument, NULL, 'p'},
+	{"parallel", required_argument, NULL, 'n'},
+	{"loops", required_argument, NULL, 'l'},
+	{"total", required_argument, NULL, 'T'},
+	{"ca-bundle", required_argument, NULL, 'c'},
+	{"slab", required_argument, NULL, 'S'},
+	{"sign", no_argument, NULL, 'g'},
 	{NULL, 0, NULL, 0},
 };
 

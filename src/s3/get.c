@@ -26,6 +26,7 @@
 
 /* The client's part that all its loops share. */
 struct s3_gets {
+	struct get_limits limits; /* set before the first engine is made */
 	_Atomic(SSL_CTX *) tls;
 	/* each slot is its loop's; the index is the loop's */
 	struct get_loop *engine[ENGINES_MAX];
@@ -313,7 +314,8 @@ static void engine_free(struct get_loop *g)
 	free(g);
 }
 
-static int engine_new(struct s3_client *c, struct loop *l, struct get_loop **ret)
+static int engine_new(struct s3_client *c, struct loop *l, const struct get_limits *limits,
+		      struct get_loop **ret)
 {
 	struct get_loop *g = calloc(1, sizeof(*g));
 
@@ -321,10 +323,14 @@ static int engine_new(struct s3_client *c, struct loop *l, struct get_loop **ret
 		return -ENOMEM;
 	g->client = c;
 	g->loop = l;
+	g->limits = *limits;
 	list_init(&g->ops);
 	list_init(&g->idle);
-	const struct pool_config config = {
-		.loop = l, .tls = engine_tls, .user = g, .stopping = engine_stopping};
+	const struct pool_config config = {.loop = l,
+					   .limits = *limits,
+					   .tls = engine_tls,
+					   .user = g,
+					   .stopping = engine_stopping};
 	int r = pool_new(&config, &g->pool);
 	if (r < 0) {
 		free(g);
@@ -342,6 +348,7 @@ static int gets_of(struct s3_client *c, struct s3_gets **ret)
 		made = calloc(1, sizeof(*made));
 		if (!made)
 			return -ENOMEM;
+		made->limits = (struct get_limits)GET_LIMITS_DEFAULT;
 		if (atomic_compare_exchange_strong(&c->gets, &gets, made))
 			gets = made;
 		else
@@ -349,6 +356,16 @@ static int gets_of(struct s3_client *c, struct s3_gets **ret)
 	}
 	*ret = gets;
 	return 0;
+}
+
+int s3_gets_limit(struct s3_client *c, const struct get_limits *limits)
+{
+	struct s3_gets *gets;
+	int r = gets_of(c, &gets);
+
+	if (r == 0)
+		gets->limits = *limits;
+	return r;
 }
 
 /* The engine of this loop; one that is left from a loop that has ended is replaced. */
@@ -367,7 +384,7 @@ static int engine_of(struct s3_client *c, struct loop *l, struct get_loop **ret)
 		g = gets->engine[index] = NULL;
 	}
 	if (!g) {
-		r = engine_new(c, l, &g);
+		r = engine_new(c, l, &gets->limits, &g);
 		if (r < 0)
 			return r;
 		gets->engine[index] = g;

@@ -22,10 +22,8 @@
 #include "s3/pool.h"
 #include "s3/request.h"
 
-#define GET_FIRST_BYTE_NS  (10 * NSEC_PER_SEC) /* request sent to whole head */
-#define GET_STALL_NS	   (10 * NSEC_PER_SEC) /* no byte */
-#define GET_CREDIT	   (64 * KIB)	       /* progress that renews the deadline */
-#define GET_PROTOCOL_TRIES 3		       /* answers that break the rules */
+#define GET_CREDIT	   (64 * KIB) /* progress that renews the deadline */
+#define GET_PROTOCOL_TRIES 3	      /* answers that break the rules */
 #define GET_ERROR_BODY_MAX (64 * KIB)
 #define GET_LEGS	   2
 
@@ -61,6 +59,7 @@ struct get_leg {
 /* Engine of one loop. */
 struct get_loop {
 	struct s3_client *client;
+	struct get_limits limits;
 	struct loop *loop;
 	struct pool *pool;
 	struct list ops;  /* running */
@@ -108,5 +107,8 @@ void get_op_done(struct get_op *op);
 void get_op_failed(struct get_op *op, struct get_leg *leg);
 /* Arms the timer for what is due next. */
 void get_op_arm(struct get_op *op);
+
+/* For loops that have not begun to use the client; -ENOMEM. */
+int s3_gets_limit(struct s3_client *c, const struct get_limits *limits) must_check;
 
 #endif

@@ -22,9 +22,9 @@
 
 #define USER_AGENT "mount-s3/" MOUNT_S3_VERSION
 /* First receive of an answer: a head is below 1 KiB, what follows is to be copied. */
-#define HEAD_READ  (4 * KIB)
+#define HEAD_READ (4 * KIB)
 /* Bodies up to this size come along with the head. */
-#define SMALL_BODY (12 * KIB)
+#define SMALL_BODY  (12 * KIB)
 #define INTERIM_MAX 8
 
 static void on_conn(struct pool_wait *w, struct pool_conn *pc, int err, const char *why);
@@ -55,10 +55,10 @@ uint64_t get_leg_due(const struct get_leg *leg)
 {
 	switch (leg->state) {
 	case LEG_HEAD:
-		return leg->since + GET_FIRST_BYTE_NS;
+		return leg->since + leg->op->engine->limits.first_byte;
 	case LEG_BODY:
 	case LEG_ERROR:
-		return leg->since + GET_STALL_NS;
+		return leg->since + leg->op->engine->limits.stall;
 	case LEG_OFF:
 	case LEG_WAIT:
 		break;

@@ -89,6 +89,11 @@ int pool_conn_new(struct pool_host *h, struct pool_wait *w, struct pool_conn **r
 	return 0;
 }
 
+uint64_t pool_connect_limit(const struct pool_host *h)
+{
+	return h->pool->config.limits.connect;
+}
+
 int pool_tls(struct pool_host *h, SSL_CTX **ret, const char **why)
 {
 	const struct pool_config *c = &h->pool->config;
@@ -122,7 +127,7 @@ static bool make_room(struct pool *p)
 {
 	struct list *n;
 
-	if (p->open < POOL_CONNECTIONS)
+	if (p->open < p->config.limits.connections)
 		return true;
 	list_for_each (n, &p->hosts) {
 		struct pool_host *h = list_entry(n, struct pool_host, node);
@@ -222,7 +227,7 @@ void pool_put(struct pool_conn *pc, bool reusable)
 	pc->reused = true;
 	pc->idle_since = clock_now();
 	list_push(&h->idle, &pc->node);
-	arm_reaper(p, pc->idle_since + POOL_IDLE_NS);
+	arm_reaper(p, pc->idle_since + p->config.limits.idle);
 	if (next_waiter(p))
 		post_pump(p);
 }
@@ -250,8 +255,8 @@ static void reap(struct loop_timer *t)
 		struct pool_host *h = list_entry(n, struct pool_host, node);
 		while (!list_empty(&h->idle)) {
 			struct pool_conn *pc = list_entry(h->idle.prev, struct pool_conn, node);
-			if (pc->idle_since + POOL_IDLE_NS > now) {
-				next = min_u64(next, pc->idle_since + POOL_IDLE_NS);
+			if (pc->idle_since + p->config.limits.idle > now) {
+				next = min_u64(next, pc->idle_since + p->config.limits.idle);
 				break;
 			}
 			pool_conn_close(pc);

@@ -8,11 +8,10 @@
  *	pool_put(pc, reusable);		gives it back
  *	pool_cancel(&wait);		no longer wanted; wait.fn is not called
  *
- * Idle connections are reused last in, first out, and closed after POOL_IDLE_NS
- * (S3 closes them after about 5 s). At most POOL_CONNECTIONS are open; then calls
- * wait, those of `demand` first. A connection is opened for one waiter: name,
- * address, TCP, proxy tunnel, TLS, each address within POOL_CONNECT_NS; the next
- * address is tried when one fails.
+ * Idle connections are reused last in, first out, and closed after limits.idle.
+ * At most limits.connections are open; then calls wait, those of `demand` first.
+ * A connection is opened for one waiter: name, address, TCP, proxy tunnel, TLS,
+ * each address within limits.connect; the next address is tried when one fails.
  */
 #ifndef S3_POOL_H
 #define S3_POOL_H
@@ -26,10 +25,21 @@
 #include "s3/http_head.h"
 #include "s3/proxy.h"
 
-#define POOL_CONNECTIONS 32
-#define POOL_IDLE_NS	 (4 * NSEC_PER_SEC)
-#define POOL_CONNECT_NS	 (3 * NSEC_PER_SEC)
-#define POOL_TRIES	 3 /* addresses for one waiter */
+#define POOL_TRIES 3 /* addresses for one waiter */
+
+/* Of the GET engine; times in ns. */
+struct get_limits {
+	uint64_t connect;    /* one address, handshakes included */
+	uint64_t first_byte; /* request sent to whole head */
+	uint64_t stall;	     /* no byte of a body */
+	uint64_t idle;	     /* S3 closes idle connections after about 5 s */
+	unsigned connections;
+};
+#define GET_LIMITS_DEFAULT                                                              \
+	{                                                                               \
+		.connect = 3 * NSEC_PER_SEC, .first_byte = 10 * NSEC_PER_SEC,           \
+		.stall = 10 * NSEC_PER_SEC, .idle = 4 * NSEC_PER_SEC, .connections = 32 \
+	}
 
 struct pool;
 struct pool_host;
@@ -67,6 +77,7 @@ struct pool_wait {
 
 struct pool_config {
 	struct loop *loop;
+	struct get_limits limits;
 	/* The TLS settings, made when first asked for; -errno with a text. */
 	int (*tls)(void *user, SSL_CTX **ret, const char **why);
 	void *user;
@@ -82,7 +93,8 @@ bool pool_is_stopping(const struct pool *p);
 bool pool_is_empty(const struct pool *p);
 
 /* The host of a target; kept until the pool goes. */
-int pool_host_get(struct pool *p, const struct s3_target *target, struct pool_host **ret) must_check;
+int pool_host_get(struct pool *p, const struct s3_target *target,
+		  struct pool_host **ret) must_check;
 /* To be called once on the TLS settings: sessions are resumed. */
 void pool_remember_tickets(SSL_CTX *ctx);
 /* How its requests must be written. */

@@ -221,7 +221,7 @@ void pool_open(struct pool_wait *w)
 	}
 	pc->addr = a;
 	pc->timer.fire = on_timeout;
-	r = loop_timer_set(h->loop, &pc->timer, clock_now() + POOL_CONNECT_NS);
+	r = loop_timer_set(h->loop, &pc->timer, clock_now() + pool_connect_limit(h));
 	if (r < 0) {
 		w->opening = NULL;
 		pool_conn_close(pc);

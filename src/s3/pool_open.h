@@ -36,6 +36,7 @@ void pool_open_stop(struct pool_host *h);
 int pool_conn_new(struct pool_host *h, struct pool_wait *w, struct pool_conn **ret) must_check;
 void pool_conn_close(struct pool_conn *pc);
 int pool_tls(struct pool_host *h, SSL_CTX **ret, const char **why) must_check;
+uint64_t pool_connect_limit(const struct pool_host *h);
 void pool_wait_fail(struct pool_wait *w, int err);
 void pool_requeue(struct pool_wait *w);
 

@@ -126,7 +126,8 @@ static const char *first_of(const char *a, const char *b)
 
 int proxy_find(bool tls, const char *host, struct proxy *ret)
 {
-	const char *url = tls ? first_of("https_proxy", "HTTPS_PROXY") : first_of("http_proxy", NULL);
+	const char *url =
+		tls ? first_of("https_proxy", "HTTPS_PROXY") : first_of("http_proxy", NULL);
 	const char *none = first_of("no_proxy", "NO_PROXY");
 
 	memset(ret, 0, sizeof(*ret));

@@ -6,7 +6,7 @@
 #include "lib/test.h"
 #include "s3/http_head.h"
 
-#define OK "HTTP/1.1 200 OK\r\n"
+#define OK  "HTTP/1.1 200 OK\r\n"
 #define END "\r\n"
 
 static ssize_t parse(const char *text, size_t len, struct http_head *h)
@@ -275,7 +275,13 @@ static void bad_chunks(void)
 
 int main(void)
 {
-	return test_run((struct test[]){TEST(a_range_answer), TEST(taken_and_refused),
-					TEST(nul_is_refused), TEST(keep_alive), TEST(any_split),
-					TEST(limits), TEST(chunks), TEST(bad_chunks), {0}});
+	return test_run((struct test[]){TEST(a_range_answer),
+					TEST(taken_and_refused),
+					TEST(nul_is_refused),
+					TEST(keep_alive),
+					TEST(any_split),
+					TEST(limits),
+					TEST(chunks),
+					TEST(bad_chunks),
+					{0}});
 }
