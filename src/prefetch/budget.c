@@ -345,15 +345,19 @@ static bool get_now(struct budget *b, struct budget_wait *w, bool queue)
 	return false;
 }
 
-bool budget_get(struct budget *b, struct budget_wait *w)
+bool budget_try(struct budget *b, struct budget_wait *w)
 {
 	assert(w->slabs >= 1 && w->slabs * POOL_SLAB_CELLS <= b->limit / 2);
-	w->queued = false;
 	if (get_now(b, w, /* queue= */ false))
 		return true;
 	if (b->reclaim)
 		(void)b->reclaim(b->reclaim_arg, w->slabs * POOL_SLAB_CELLS);
-	if (get_now(b, w, /* queue= */ true))
+	return get_now(b, w, /* queue= */ false);
+}
+
+bool budget_get(struct budget *b, struct budget_wait *w)
+{
+	if (budget_try(b, w) || get_now(b, w, /* queue= */ true))
 		return true;
 	/* Cells that became idle before the line was seen. */
 	budget_relieve(b);

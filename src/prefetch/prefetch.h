@@ -66,7 +66,13 @@ struct budget_wait {
 	struct list node;
 	bool queued;
 };
-/* true: granted now, `granted` is not called. false: queued. */
+/* true: granted now. false: not to be had at once; nothing was queued. */
+bool budget_try(struct budget *b, struct budget_wait *w) must_check;
+/*
+ * true: granted now, `granted` is not called. false: queued, or granted already.
+ * Callbacks of others may run inside this, budget_cancel and budget_put: the
+ * caller holds no lock.
+ */
 bool budget_get(struct budget *b, struct budget_wait *w) must_check;
 /* true: taken out of the line, will not be granted. false: already granted. */
 bool budget_cancel(struct budget *b, struct budget_wait *w);
