@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* CRC32C: vectors of RFC 3720 B.4, and every length around the block sizes. */
+#include <string.h>
+
+#include "base/macro.h"
+#include "lib/test.h"
+#include "s3/checksum.h"
+
+static void vectors(void)
+{
+	unsigned char b[32];
+
+	memset(b, 0, sizeof(b));
+	check_int(s3_crc32c(0, b, 32), ==, 0x8a9136aa);
+	memset(b, 0xff, sizeof(b));
+	check_int(s3_crc32c(0, b, 32), ==, 0x62a8ab43);
+	for (unsigned i = 0; i < 32; i++)
+		b[i] = (unsigned char)i;
+	check_int(s3_crc32c(0, b, 32), ==, 0x46dd794e);
+	check_int(s3_crc32c(0, "123456789", 9), ==, 0xe3069283);
+	check_int(s3_crc32c_table(0, "123456789", 9), ==, 0xe3069283);
+	check_int(s3_crc32c(0, NULL, 0), ==, 0);
+}
+
+static void fill(unsigned char *b, size_t n)
+{
+	uint32_t x = 1;
+
+	for (size_t i = 0; i < n; i++) {
+		x = x * 1664525 + 1013904223;
+		b[i] = (unsigned char)(x >> 24);
+	}
+}
+
+/* 3 * 256 and 3 * 4096 are where the streams begin. */
+static void lengths(void)
+{
+	static unsigned char b[40000];
+	static const size_t around[] = {0, 8, 768, 1536, 12288, 24576, 25344};
+
+	fill(b, sizeof(b));
+	for (size_t i = 0; i < ARRAY_SIZE(around); i++)
+		for (size_t n = around[i] < 20 ? 0 : around[i] - 20; n < around[i] + 20; n++)
+			for (size_t at = 0; at < 3; at++)
+				if (s3_crc32c(7, b + at, n) != s3_crc32c_table(7, b + at, n))
+					test_fail_("length %zu at %zu", n, at);
+}
+
+static void pieces(void)
+{
+	static unsigned char b[30000];
+	uint32_t whole, crc = 0;
+	struct iovec iov[3] = {{b, 1}, {b + 1, 17000}, {b + 17001, sizeof(b) - 17001}};
+
+	fill(b, sizeof(b));
+	whole = s3_crc32c(0, b, sizeof(b));
+	for (size_t at = 0, n = 1; at < sizeof(b); at += n, n = n * 2 < sizeof(b) - at ? n * 2 : 1)
+		crc = s3_crc32c(crc, b + at, n);
+	check_int(crc, ==, whole);
+	check_int(s3_crc32c_iov(iov, 3), ==, whole);
+	check_int(s3_crc32c_iov(NULL, 0), ==, 0);
+}
+
+static void text(void)
+{
+	char t[S3_CRC32C_TEXT];
+
+	s3_crc32c_text(0xe3069283, t);
+	check_str(t, "4waSgw==");
+	s3_crc32c_text(0, t);
+	check_str(t, "AAAAAA==");
+	s3_crc32c_text(0xffffffff, t);
+	check_str(t, "/////w==");
+}
+
+int main(void)
+{
+	return test_run(
+		(struct test[]){TEST(vectors), TEST(lengths), TEST(pieces), TEST(text), {0}});
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * SigV4 against the examples of S3's documentation ("Signature Calculations for
+ * the Authorization Header"), and requests with awkward keys.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "lib/test.h"
+#include "s3/client.h"
+#include "s3/request.h"
+#include "s3/sign.h"
+
+#define ACCESS "AKIAIOSFODNN7EXAMPLE"
+#define SECRET "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+#define DATE   "20130524T000000Z"
+#define HOST   "examplebucket.s3.amazonaws.com"
+
+static void check_signature(const char *method, const char *path, const char *query,
+			    const struct s3_pair *headers, unsigned n, const char *payload,
+			    const char *names, const char *signature)
+{
+	struct s3_sign_input in = {
+		.method = method,
+		.path = path,
+		.query = query,
+		.headers = headers,
+		.nheaders = n,
+		.payload_hash = payload,
+		.amz_date = DATE,
+		.access_key = ACCESS,
+		.region = "us-east-1",
+		.service = "s3",
+	};
+	char want[512], got[512];
+	struct s3_sign_key key;
+
+	(void)snprintf(want, sizeof(want),
+		       "AWS4-HMAC-SHA256 Credential=" ACCESS
+		       "/20130524/us-east-1/s3/aws4_request,SignedHeaders=%s,Signature=%s",
+		       names, signature);
+	s3_sign_key_init(&key, SECRET, DATE, "us-east-1", "s3");
+	check_int(s3_sign(&key, &in, got, sizeof(got)), ==, 0);
+	check_str(got, want);
+	check_int(s3_sign(&key, &in, got, 100), ==, -EMSGSIZE);
+	check_int(s3_sign(&key, &in, got, strlen(want)), ==, -EMSGSIZE);
+}
+
+static void example_get_with_range(void)
+{
+	const struct s3_pair h[] = {{"host", HOST},
+				    {"range", "bytes=0-9"},
+				    {"x-amz-content-sha256", S3_EMPTY_SHA256},
+				    {"x-amz-date", DATE}};
+
+	check_signature("GET", "/test.txt", "", h, 4, S3_EMPTY_SHA256,
+			"host;range;x-amz-content-sha256;x-amz-date",
+			"f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41");
+}
+
+static void example_put(void)
+{
+	char hash[65];
+
+	s3_sha256_hex("Welcome to Amazon S3.", 21, hash);
+	check_str(hash, "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072");
+
+	const struct s3_pair h[] = {{"date", "Fri, 24 May 2013 00:00:00 GMT"},
+				    {"host", HOST},
+				    {"x-amz-content-sha256", hash},
+				    {"x-amz-date", DATE},
+				    {"x-amz-storage-class", "REDUCED_REDUNDANCY"}};
+
+	check_signature("PUT", "/test%24file.text", "", h, 5, hash,
+			"date;host;x-amz-content-sha256;x-amz-date;x-amz-storage-class",
+			"98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd");
+}
+
+static const struct s3_pair plain[] = {
+	{"host", HOST}, {"x-amz-content-sha256", S3_EMPTY_SHA256}, {"x-amz-date", DATE}};
+
+static void example_lifecycle(void)
+{
+	check_signature("GET", "/", "lifecycle=", plain, 3, S3_EMPTY_SHA256,
+			"host;x-amz-content-sha256;x-amz-date",
+			"fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543");
+}
+
+static void example_list(void)
+{
+	check_signature("GET", "/", "max-keys=2&prefix=J", plain, 3, S3_EMPTY_SHA256,
+			"host;x-amz-content-sha256;x-amz-date",
+			"34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7");
+}
+
+/* Blanks around and inside a value do not change the signature. */
+static void values_are_trimmed(void)
+{
+	const struct s3_pair h[] = {{"host", "  " HOST " "},
+				    {"range", "\tbytes=0-9  "},
+				    {"x-amz-content-sha256", S3_EMPTY_SHA256},
+				    {"x-amz-date", DATE}};
+
+	check_signature("GET", "/test.txt", "", h, 4, S3_EMPTY_SHA256,
+			"host;range;x-amz-content-sha256;x-amz-date",
+			"f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41");
+}
+
+/* Keys of HMAC over a block long are hashed first: both ways must agree with OpenSSL's. */
+static void long_secrets(void)
+{
+	char secret[400];
+	struct s3_sign_key a, b;
+
+	for (size_t n = 50; n < sizeof(secret); n += 49) {
+		memset(secret, 'k', n);
+		secret[n] = '\0';
+		s3_sign_key_init(&a, secret, DATE, "r", "s3");
+		s3_sign_key_init(&b, secret, DATE "ignored", "r", "s3");
+		check_mem(&a.inner, &b.inner, sizeof(a.inner));
+		secret[0] = 'x';
+		s3_sign_key_init(&b, secret, DATE, "r", "s3");
+		check(memcmp(&a.inner.h, &b.inner.h, sizeof(a.inner.h)) != 0);
+	}
+}
+
+static struct s3_client *client_new(const char *bucket, bool sign)
+{
+	const struct s3_config config = {.bucket = bucket,
+					 .region = "us-east-1",
+					 .endpoint_url = "http://127.0.0.1:9000",
+					 .no_sign_request = !sign};
+	struct s3_client *c = NULL;
+	char why[256];
+
+	(void)setenv("AWS_ACCESS_KEY_ID", ACCESS, 1);
+	(void)setenv("AWS_SECRET_ACCESS_KEY", SECRET, 1);
+	(void)setenv("AWS_SESSION_TOKEN", "TOKEN/+=", 1);
+	if (s3_client_new(&config, why, sizeof(why), &c) < 0)
+		printf("# %s\n", why);
+	return c;
+}
+
+static void odd_keys(void)
+{
+	static const struct {
+		const char *key, *path;
+	} cases[] = {
+		{"a b", "/bucket/a%20b"},
+		{"a+b", "/bucket/a%2Bb"},
+		{"100%", "/bucket/100%25"},
+		{"a%20b", "/bucket/a%2520b"},
+		{"\xc3\xa9\xe2\x82\xac", "/bucket/%C3%A9%E2%82%AC"},
+		{"a//b", "/bucket/a//b"},
+		{"dir/", "/bucket/dir/"},
+		{"//", "/bucket///"},
+		{"/lead", "/bucket//lead"},
+		{".", "/bucket/."},
+		{"../up", "/bucket/../up"},
+		{"~-_.", "/bucket/~-_."},
+		{"!*'();:@&=$,?#[]", "/bucket/%21%2A%27%28%29%3B%3A%40%26%3D%24%2C%3F%23%5B%5D"},
+		{"\x01\x7f\xff", "/bucket/%01%7F%FF"},
+		{"\\\"<>^`{|}", "/bucket/%5C%22%3C%3E%5E%60%7B%7C%7D"},
+	};
+	struct s3_client *c = client_new("bucket", true);
+	struct s3_request r = S3_REQUEST_INIT;
+
+	require(c);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		s3_request_start(&r, "GET", cases[i].key);
+		check_int(s3_request_sign(&r, c), ==, 0);
+		check_str(r.url.data + r.path_at, cases[i].path);
+	}
+	s3_request_fini(&r);
+	s3_client_free(c);
+}
+
+static void query_is_sorted_and_encoded(void)
+{
+	struct s3_client *c = client_new("bucket", true);
+	struct s3_request r = S3_REQUEST_INIT;
+
+	require(c);
+	s3_request_start(&r, "GET", NULL);
+	s3_request_query(&r, "prefix", "a/b c+&=");
+	s3_request_query(&r, "list-type", "2");
+	s3_request_query(&r, "delimiter", "/");
+	s3_request_query(&r, "start-after", NULL);
+	s3_request_query(&r, "uploads", "");
+	check_int(s3_request_sign(&r, c), ==, 0);
+	check_str(r.url.data, "http://127.0.0.1:9000/bucket?delimiter=%2F&list-type=2&"
+			      "prefix=a%2Fb%20c%2B%26%3D&uploads=");
+	s3_request_fini(&r);
+	s3_client_free(c);
+}
+
+/* What the signature covers: host, content-type, x-amz-*, nothing else. */
+static void signed_headers(void)
+{
+	struct s3_client *c = client_new("bucket", true);
+	struct s3_request r = S3_REQUEST_INIT;
+
+	require(c);
+	s3_request_start(&r, "PUT", "k");
+	s3_request_header(&r, "range", "bytes=0-1");
+	s3_request_header(&r, "if-match", "\"e\"");
+	s3_request_header(&r, "content-type", "text/plain");
+	s3_request_header(&r, "x-amz-storage-class", "STANDARD");
+	s3_request_header(&r, "if-none-match", NULL);
+	check_int(s3_request_sign(&r, c), ==, 0);
+	check(strstr(r.authorization,
+		     "SignedHeaders=content-type;host;x-amz-content-sha256;x-amz-date;"
+		     "x-amz-security-token;x-amz-storage-class,") != NULL);
+	check_int(s3_request_lines(&r), ==, 0);
+	check(strstr(r.line[0], "authorization: AWS4-HMAC-SHA256 ") == r.line[0]);
+	check_str(r.line[1], "content-type: text/plain");
+	check_str(r.line[2], "if-match: \"e\"");
+	check_str(r.line[3], "range: bytes=0-1");
+	check_str(r.line[4], "x-amz-content-sha256: UNSIGNED-PAYLOAD");
+	check_str(r.line[6], "x-amz-security-token: TOKEN/+=");
+	check_str(r.line[7], "x-amz-storage-class: STANDARD");
+	check(r.line[8] == NULL);
+	s3_request_fini(&r);
+	s3_client_free(c);
+}
+
+static void request_head_bytes(void)
+{
+	struct s3_client *c = client_new("bucket", false);
+	struct s3_request r = S3_REQUEST_INIT;
+	_cleanup_(buf_fini) struct buf out = BUF_INIT(4096);
+
+	require(c);
+	s3_request_start(&r, "GET", "a b");
+	s3_request_header(&r, "range", "bytes=0-1");
+	check_int(s3_request_sign(&r, c), ==, 0);
+	check_int(s3_request_head(&r, "agent/1", &out), ==, 0);
+	check_str(buf_str(&out), "GET /bucket/a%20b HTTP/1.1\r\nhost: 127.0.0.1:9000\r\n"
+				 "user-agent: agent/1\r\nrange: bytes=0-1\r\n\r\n");
+	check(r.creds == NULL);
+	s3_request_fini(&r);
+	s3_client_free(c);
+}
+
+static void header_injection_is_refused(void)
+{
+	struct s3_client *c = client_new("bucket", true);
+	struct s3_request r = S3_REQUEST_INIT;
+
+	require(c);
+	s3_request_start(&r, "PUT", "k");
+	s3_request_header(&r, "content-type", "text/plain\r\nx: y");
+	check_int(s3_request_sign(&r, c), ==, -EINVAL);
+	s3_request_fini(&r);
+	s3_client_free(c);
+}
+
+/* The cache must follow date and credentials: two clients, two dates, same signatures. */
+static void key_cache(void)
+{
+	struct s3_client *c = client_new("bucket", true);
+	struct s3_sign_key a, b, fresh;
+	struct s3_creds *creds;
+
+	require(c);
+	creds = s3_client_creds(c);
+	s3_client_sign_key(c, creds, s3_client_target(c), "20130524T000000Z", &a);
+	s3_client_sign_key(c, creds, s3_client_target(c), "20130525T000000Z", &b);
+	s3_sign_key_init(&fresh, SECRET, "20130525", "us-east-1", "s3");
+	check_mem(b.inner.h, fresh.inner.h, sizeof(fresh.inner.h));
+	check(memcmp(a.inner.h, b.inner.h, sizeof(a.inner.h)) != 0);
+	s3_client_sign_key(c, creds, s3_client_target(c), "20130525T000001Z", &a);
+	check_mem(a.inner.h, b.inner.h, sizeof(a.inner.h));
+	check_mem(a.outer.h, b.outer.h, sizeof(a.outer.h));
+	s3_creds_unref(creds);
+	s3_client_free(c);
+}
+
+int main(void)
+{
+	return test_run((struct test[]){
+		TEST(example_get_with_range),
+		TEST(example_put),
+		TEST(example_lifecycle),
+		TEST(example_list),
+		TEST(values_are_trimmed),
+		TEST(long_secrets),
+		TEST(odd_keys),
+		TEST(query_is_sorted_and_encoded),
+		TEST(signed_headers),
+		TEST(request_head_bytes),
+		TEST(header_injection_is_refused),
+		TEST(key_cache),
+		{0},
+	});
+}
