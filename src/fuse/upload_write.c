@@ -173,7 +173,7 @@ static bool get_memory(struct upload *u, struct upload_write *w, int *ret_err)
 	u->mem = (struct budget_wait){.slabs = upload_part_wants(u->filling),
 				      .granted = on_granted,
 				      .mem = u->filling->slabs + u->filling->nslabs};
-	if (!budget_try(b, &u->mem)) {
+	if (!budget_try_get(b, &u->mem)) {
 		*ret_err = stash(w);
 		if (*ret_err < 0)
 			return true;

@@ -345,7 +345,7 @@ static bool get_now(struct budget *b, struct budget_wait *w, bool queue)
 	return false;
 }
 
-bool budget_try(struct budget *b, struct budget_wait *w)
+bool budget_try_get(struct budget *b, struct budget_wait *w)
 {
 	assert(w->slabs >= 1 && w->slabs * POOL_SLAB_CELLS <= b->limit / 2);
 	if (get_now(b, w, /* queue= */ false))
@@ -357,7 +357,7 @@ bool budget_try(struct budget *b, struct budget_wait *w)
 
 bool budget_get(struct budget *b, struct budget_wait *w)
 {
-	if (budget_try(b, w) || get_now(b, w, /* queue= */ true))
+	if (budget_try_get(b, w) || get_now(b, w, /* queue= */ true))
 		return true;
 	/* Cells that became idle before the line was seen. */
 	budget_relieve(b);

@@ -67,7 +67,7 @@ struct budget_wait {
 	bool queued;
 };
 /* true: granted now. false: not to be had at once; nothing was queued. */
-bool budget_try(struct budget *b, struct budget_wait *w) must_check;
+bool budget_try_get(struct budget *b, struct budget_wait *w) must_check;
 /*
  * true: granted now, `granted` is not called. false: queued, or granted already.
  * Callbacks of others may run inside this, budget_cancel and budget_put: the

@@ -61,7 +61,7 @@ static bool try_locked(struct budget *b, struct budget_wait *w)
 	return now;
 }
 
-bool budget_try(struct budget *b, struct budget_wait *w)
+bool budget_try_get(struct budget *b, struct budget_wait *w)
 {
 	WITH_LOCK(&b->lock);
 	return try_locked(b, w);
