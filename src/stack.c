@@ -33,6 +33,7 @@
 #define DEFAULT_PART_SIZE (8 * MIB)	     /* the peer's */
 #define RANDOM_READ_BLOCK (128 * KIB)	     /* least bytes of a random read, users.md A4 */
 #define PARTS_IN_FLIGHT	  4
+#define TRIM_INTERVAL_NS  (5 * NSEC_PER_SEC) /* idle memory goes back after 10 s */
 
 struct stack {
 	struct loop *loops[LOOPS_MAX];
@@ -44,6 +45,10 @@ struct stack {
 	struct pf *pf;
 	struct fs *fs;
 	bool mounted;
+
+	/* loop 0 only */
+	struct loop_task trim_task;
+	struct loop_timer trim_timer;
 };
 
 static int failed(struct stack_error *e, int r, const char *what, const char *fmt, ...)
@@ -185,6 +190,26 @@ static int start_client(struct stack *s, const struct options *o, struct stack_e
 	return probe_bucket(s, o, e);
 }
 
+static void arm_trim(struct stack *s)
+{
+	/* Without memory for a timer there is nothing to give back either. */
+	if (loop_timer_set(s->loops[0], &s->trim_timer, clock_now() + TRIM_INTERVAL_NS) < 0)
+		log_warn(LOG_MAIN, "no memory for the trim timer");
+}
+
+static void on_trim(struct loop_timer *t)
+{
+	struct stack *s = container_of(t, struct stack, trim_timer);
+
+	pf_trim(s->pf);
+	arm_trim(s);
+}
+
+static void start_trim(struct loop_task *t)
+{
+	arm_trim(container_of(t, struct stack, trim_task));
+}
+
 static int start_engine(struct stack *s, const struct options *o, struct stack_error *e)
 {
 	uint64_t memory = o->memory_target_mib ? o->memory_target_mib * MIB : resources_memory();
@@ -206,6 +231,9 @@ static int start_engine(struct stack *s, const struct options *o, struct stack_e
 	r = pf_new(&c, &s->pf);
 	if (r < 0)
 		return failed(e, r, "Failed to set up the read engine", "%s", strerror(-r));
+	s->trim_timer.fire = on_trim;
+	s->trim_task.run = start_trim;
+	loop_post(s->loops[0], &s->trim_task);
 	log_info(LOG_MAIN, "%u loops, %llu MiB of memory for data", s->nloops,
 		 (unsigned long long)(memory / MIB));
 	return 0;

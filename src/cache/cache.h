@@ -16,8 +16,8 @@
 #include <sys/uio.h>
 
 #include "base/macro.h"
+#include "loop/loop.h"
 
-struct loop;
 struct s3_client;
 
 /*
@@ -40,6 +40,8 @@ struct source_fetch {
 	void (*done)(struct source_fetch *f, int err);
 	/* private to the source */
 	void *impl;
+	struct loop_task task;
+	int err;
 };
 
 struct block_source;

@@ -32,6 +32,7 @@ void after_init(struct after *a)
 	list_init(&a->finishers);
 	list_init(&a->trash);
 	a->resume = NULL;
+	a->cancel_memory = false;
 }
 
 void after_run(struct upload *u, struct after *a)
@@ -40,6 +41,11 @@ void after_run(struct upload *u, struct after *a)
 
 	while ((n = list_pop(&a->trash)))
 		upload_part_free(list_entry(n, struct upload_part, node), u->config->budget);
+	if (a->cancel_memory && budget_cancel(u->config->budget, &u->mem)) {
+		WITH_LOCK(&u->lock);
+		u->waiting = NOTHING;
+		a->resume = u->writing;
+	}
 	if (a->resume)
 		upload_advance(u, a->resume);
 	while ((n = list_pop(&a->finishers))) {
@@ -71,10 +77,11 @@ void upload_drop_part_locked(struct upload *u, struct upload_part *p, struct aft
 /* A write that waits goes on (to its error, or into the next part). */
 void upload_wake_writer_locked(struct upload *u, struct after *a)
 {
-	if (u->waiting == NOTHING)
+	/* One that is granted memory meanwhile goes on by itself. */
+	if (u->waiting == MEMORY)
+		a->cancel_memory = true;
+	if (u->waiting != TURN)
 		return;
-	if (u->waiting == MEMORY && !budget_cancel(u->config->budget, &u->mem))
-		return; /* granted meanwhile: on_granted goes on */
 	u->waiting = NOTHING;
 	a->resume = u->writing;
 }

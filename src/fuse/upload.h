@@ -63,7 +63,6 @@ struct upload_write {
 	const char *from; /* bytes not yet copied into a part */
 	size_t left;
 	char *stash; /* memory that `from` points into once the write has waited */
-	bool stashed;
 };
 void upload_write(struct upload *u, struct upload_write *w);
 /*

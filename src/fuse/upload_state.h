@@ -59,6 +59,7 @@ struct after {
 	struct list finishers; /* to be called back */
 	struct list trash;     /* parts to be freed */
 	struct upload_write *resume;
+	bool cancel_memory; /* take the waiting write out of the budget's line */
 };
 
 void after_init(struct after *a);

@@ -22,6 +22,13 @@ static void write_over(struct upload_write *w, int err)
 	w->done(w);
 }
 
+static void add_slabs_locked(struct upload *u)
+{
+	u->filling->nslabs += u->mem.slabs;
+	u->filling->borrowed += u->mem.slabs;
+	u->waiting = NOTHING;
+}
+
 static void on_granted(struct budget_wait *m)
 {
 	struct upload *u = container_of(m, struct upload, mem);
@@ -29,9 +36,7 @@ static void on_granted(struct budget_wait *m)
 
 	{
 		WITH_LOCK(&u->lock);
-		u->filling->nslabs += m->slabs;
-		u->filling->borrowed += m->slabs;
-		u->waiting = NOTHING;
+		add_slabs_locked(u);
 		w = u->writing;
 	}
 	upload_advance(u, w);
@@ -47,29 +52,42 @@ static bool may_overcommit(struct upload *u)
 	       atomic_compare_exchange_strong(u->config->overcommit_at, &last, now);
 }
 
-/* Holds no reference: who drops the last one while it is armed frees on this loop. */
-static void on_pressure(struct loop_timer *t)
+/* The write is out of the budget's line: it goes on, with heap memory or to its error. */
+static void go_beyond(struct upload *u)
 {
-	struct upload *u = container_of(t, struct upload, timer);
 	struct after a;
 
 	after_init(&a);
 	lock_take(&u->lock);
-	if (u->waiting == MEMORY && may_overcommit(u) &&
-	    budget_cancel(u->config->budget, &u->mem)) {
+	u->waiting = NOTHING;
+	a.resume = u->writing;
+	if (u->state != FAILED && upload_part_overcommit(u->filling) < 0)
+		upload_fail_locked(u, -ENOMEM, &a);
+	lock_drop(&u->lock);
+	after_run(u, &a);
+}
+
+/* Holds no reference: who drops the last one while it is armed frees on this loop. */
+static void on_pressure(struct loop_timer *t)
+{
+	struct upload *u = container_of(t, struct upload, timer);
+	bool waits, failed;
+
+	{
+		WITH_LOCK(&u->lock);
+		waits = u->waiting == MEMORY;
+		failed = u->state == FAILED;
+		u->timer_armed =
+			waits && loop_timer_set(u->home, t, clock_now() + OVERCOMMIT_AFTER) == 0;
+	}
+	if (!waits || (!failed && !may_overcommit(u)) || !budget_cancel(u->config->budget, &u->mem))
+		return;
+	if (!failed)
 		log_warn(LOG_FUSE,
 			 "memory for uploads is held by half-written files: %s goes beyond the "
 			 "limit; a larger --memory-target avoids this",
 			 u->key);
-		u->waiting = NOTHING;
-		a.resume = u->writing;
-		if (upload_part_overcommit(u->filling) < 0)
-			upload_fail_locked(u, -ENOMEM, &a);
-	}
-	u->timer_armed = u->waiting == MEMORY &&
-			 loop_timer_set(u->home, t, clock_now() + OVERCOMMIT_AFTER) == 0;
-	lock_drop(&u->lock);
-	after_run(u, &a);
+	go_beyond(u);
 }
 
 static void arm_timer(struct loop_task *t)
@@ -82,21 +100,17 @@ static void arm_timer(struct loop_task *t)
 	upload_unref(u);
 }
 
-/* Memory for stash(), had before the write starts to wait. */
-static int stash_ready(struct upload_write *w)
-{
-	if (!w->stash)
-		w->stash = malloc(w->left);
-	return w->stash ? 0 : -ENOMEM;
-}
-
 /* The kernel's buffer is gone once upload_write returns: keep the rest ourselves. */
-static void stash(struct upload_write *w)
+static int stash(struct upload_write *w)
 {
-	if (!w->stashed)
-		memcpy(w->stash, w->from, w->left);
-	w->from = w->stashed ? w->from : w->stash;
-	w->stashed = true;
+	if (w->stash)
+		return 0;
+	w->stash = malloc(w->left);
+	if (!w->stash)
+		return -ENOMEM;
+	memcpy(w->stash, w->from, w->left);
+	w->from = w->stash;
+	return 0;
 }
 
 static int begin_part_locked(struct upload *u)
@@ -116,10 +130,8 @@ static int begin_part_locked(struct upload *u)
 	return 0;
 }
 
-static void wait_for_memory_locked(struct upload *u, struct upload_write *w)
+static void arm_timer_locked(struct upload *u)
 {
-	stash(w);
-	u->waiting = MEMORY;
 	if (u->timer_armed)
 		return;
 	u->timer_armed = true;
@@ -128,98 +140,116 @@ static void wait_for_memory_locked(struct upload *u, struct upload_write *w)
 	loop_post(u->home, &u->timer_task);
 }
 
-/* 1: room to copy into. 0: the write waits. Or -errno. */
-static int find_room_locked(struct upload *u, struct upload_write *w)
-{
-	int r;
+enum step { COPY, OVER, WAITS, NEEDS_MEMORY };
 
-	if (u->filling && upload_part_room(u->filling))
-		return 1;
-	r = stash_ready(w);
-	if (r < 0)
-		return r;
-	if (!u->filling && u->buffered > u->config->parts_in_flight) {
-		stash(w);
-		u->waiting = TURN;
-		return 0;
+/* What the write does next; `filling` has room when it is COPY. */
+static enum step next_step_locked(struct upload *u, struct upload_write *w, int *ret_err)
+{
+	int r = u->error;
+
+	if (r == 0 && w->left == 0)
+		return OVER;
+	if (r == 0 && !u->filling && u->buffered > u->config->parts_in_flight) {
+		r = stash(w);
+		if (r == 0) {
+			u->waiting = TURN;
+			return WAITS;
+		}
 	}
-	r = u->filling ? 0 : begin_part_locked(u);
-	if (r < 0)
-		return r;
+	if (r == 0 && !u->filling)
+		r = begin_part_locked(u);
+	if (r < 0) {
+		*ret_err = r;
+		return OVER;
+	}
+	return upload_part_room(u->filling) ? COPY : NEEDS_MEMORY;
+}
+
+/* False when the write waits: on_granted goes on. No lock held. */
+static bool get_memory(struct upload *u, struct upload_write *w, int *ret_err)
+{
+	struct budget *b = u->config->budget;
+
 	u->mem = (struct budget_wait){.slabs = upload_part_wants(u->filling),
 				      .granted = on_granted,
 				      .mem = u->filling->slabs + u->filling->nslabs};
-	if (!budget_get(u->config->budget, &u->mem)) {
-		/* on_granted needs our lock: it finds the write waiting. */
-		wait_for_memory_locked(u, w);
-		return 0;
+	if (!budget_try_get(b, &u->mem)) {
+		*ret_err = stash(w);
+		if (*ret_err < 0)
+			return true;
+		{
+			WITH_LOCK(&u->lock);
+			u->waiting = MEMORY;
+			arm_timer_locked(u);
+		}
+		if (!budget_get(b, &u->mem))
+			return false;
 	}
-	u->filling->nslabs += u->mem.slabs;
-	u->filling->borrowed += u->mem.slabs;
-	return 1;
+	WITH_LOCK(&u->lock);
+	add_slabs_locked(u);
+	return true;
 }
 
-/* Copies one piece of the write; true when the write is over, with *ret_err. */
-static bool advance_once(struct upload *u, struct upload_write *w, struct after *a, bool *ret_waits,
-			 int *ret_err)
+static void copy_piece(struct upload *u, struct upload_write *w)
 {
-	struct upload_part *p;
-	size_t n;
-	int r;
+	struct upload_part *p = u->filling;
+	size_t n = upload_part_fill(p, w->from, w->left);
+	struct after a;
 
-	lock_take(&u->lock);
-	r = u->error;
-	if (r == 0 && w->left) {
-		r = find_room_locked(u, w);
-		*ret_waits = r == 0;
-		if (r == 0) {
-			lock_drop(&u->lock);
-			return false;
-		}
-	}
-	if (r < 0) {
-		upload_fail_locked(u, r, a);
-		*ret_err = u->error;
-	}
-	if (r < 0 || w->left == 0) {
-		u->writing = NULL;
-		if (u->error && u->filling)
-			upload_drop_part_locked(u, take_ptr(&u->filling), a);
-		upload_pump_locked(u, a);
-		lock_drop(&u->lock);
-		return true;
-	}
-	p = u->filling;
-	lock_drop(&u->lock);
-
-	n = upload_part_fill(p, w->from, w->left);
 	w->from += n;
 	w->left -= n;
-
+	after_init(&a);
 	lock_take(&u->lock);
 	u->size += n;
 	if (p->used == p->capacity && u->state != FAILED) {
 		list_append(&u->queue, &p->node);
 		u->filling = NULL;
 	}
-	upload_pump_locked(u, a);
+	upload_pump_locked(u, &a);
 	lock_drop(&u->lock);
-	return false;
+	after_run(u, &a);
 }
 
+/* The write is over, with `err` or the error that the upload got before. */
+static void end_write(struct upload *u, struct upload_write *w, int err)
+{
+	struct after a;
+
+	after_init(&a);
+	lock_take(&u->lock);
+	if (err < 0)
+		upload_fail_locked(u, err, &a);
+	err = u->error;
+	u->writing = NULL;
+	if (err && u->filling)
+		upload_drop_part_locked(u, take_ptr(&u->filling), &a);
+	upload_pump_locked(u, &a);
+	lock_drop(&u->lock);
+	after_run(u, &a);
+	write_over(w, err);
+}
+
+/* While `writing` is this write, `filling` is touched by nobody else. */
 void upload_advance(struct upload *u, struct upload_write *w)
 {
-	bool over = false, waits = false;
-	struct after a;
+	enum step step = COPY;
 	int err = 0;
 
 	(void)upload_ref(u);
-	after_init(&a);
-	while (!over && !waits)
-		over = advance_once(u, w, &a, &waits, &err);
-	after_run(u, &a);
-	if (over)
-		write_over(w, err);
+	while (step != OVER && step != WAITS) {
+		{
+			WITH_LOCK(&u->lock);
+			step = next_step_locked(u, w, &err);
+		}
+		if (step == NEEDS_MEMORY && !get_memory(u, w, &err))
+			step = WAITS;
+		if (step == NEEDS_MEMORY && err < 0)
+			step = OVER;
+		if (step == COPY)
+			copy_piece(u, w);
+	}
+	if (step == OVER)
+		end_write(u, w, err);
 	upload_unref(u);
 }
 
@@ -233,7 +263,6 @@ void upload_write(struct upload *u, struct upload_write *w)
 	w->from = w->data;
 	w->left = w->len;
 	w->stash = NULL;
-	w->stashed = false;
 	lock_take(&u->lock);
 	if (u->error)
 		err = u->error;

@@ -42,6 +42,7 @@
 #define TIMERS_PER_TURN 256
 #define STOP_NS		(5 * NSEC_PER_SEC)
 #define STOP_TURN_NS	(20 * NSEC_PER_MSEC)
+#define CANCEL_TURN_NS	(10 * NSEC_PER_MSEC)
 
 struct loop {
 	/* set at creation */
@@ -218,6 +219,14 @@ void loop_cancel(struct loop *l, struct loop_op *op)
 		return;
 	op->cancelled = true;
 	l->backend->ops->cancel(l->backend, op);
+}
+
+/* Other ends that come meanwhile wait for their dispatch as usual. */
+void loop_cancel_sync(struct loop *l, struct loop_op *op)
+{
+	loop_cancel(l, op);
+	while (op->in_flight)
+		l->backend->ops->wait(l->backend, CANCEL_TURN_NS);
 }
 
 /* True when the loop was told to stop. */

@@ -125,5 +125,10 @@ void loop_fdatasync(struct loop *l, struct loop_op *op, int fd);
  * -ECANCELED or with the result if it was faster.
  */
 void loop_cancel(struct loop *l, struct loop_op *op);
+/*
+ * The same, and when it returns the kernel has let go of the operation's memory;
+ * `done` still comes later. For sockets only: nothing else ends this promptly.
+ */
+void loop_cancel_sync(struct loop *l, struct loop_op *op);
 
 #endif

@@ -427,8 +427,9 @@ int net_transfer_error(const struct net_transfer *t)
 		return connect_error((int)os_error);
 	case CURLE_SSL_CONNECT_ERROR:
 		return os_error == ECONNRESET ? -ECONNRESET : -EPROTO;
+	case CURLE_RECV_ERROR: /* also what curl says of a broken chunk */
+		return os_error ? -ECONNRESET : -EPROTO;
 	case CURLE_GOT_NOTHING:
-	case CURLE_RECV_ERROR:
 	case CURLE_SEND_ERROR:
 	case CURLE_SEND_FAIL_REWIND:
 		return -ECONNRESET;

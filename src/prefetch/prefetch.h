@@ -42,11 +42,19 @@ int budget_new(uint64_t limit, struct budget **ret) must_check;
 void budget_free(struct budget *b);
 uint64_t budget_limit(const struct budget *b);
 uint64_t budget_used(struct budget *b);
+/* Memory that the system may have given us, and the most ever: never over the limit. */
+uint64_t budget_resident(struct budget *b);
+uint64_t budget_peak(struct budget *b);
+/*
+ * Gives free memory back that was not needed since the call before the last.
+ * From a timer, every 5 s or so; pf_trim calls it.
+ */
+void budget_trim(struct budget *b);
 
 /*
  * Slabs for uploads: PF_SLAB bytes each. A request that cannot be met now waits
- * in line (first come, first served); `granted` is called once, on the thread
- * that freed the memory (or inside the call when it is there: returns true).
+ * in line (first come, first served); `granted` is called once, on a thread
+ * that freed memory, possibly before budget_get has returned false.
  */
 struct budget_wait {
 	/* set by the caller */
@@ -58,11 +66,25 @@ struct budget_wait {
 	struct list node;
 	bool queued;
 };
-/* true: granted now, `granted` is not called. false: queued. */
+/* true: granted now. false: not to be had at once; nothing was queued. */
+bool budget_try_get(struct budget *b, struct budget_wait *w) must_check;
+/*
+ * true: granted now, `granted` is not called. false: queued, or granted already.
+ * Callbacks of others may run inside this, budget_cancel and budget_put: the
+ * caller holds no lock.
+ */
 bool budget_get(struct budget *b, struct budget_wait *w) must_check;
 /* true: taken out of the line, will not be granted. false: already granted. */
 bool budget_cancel(struct budget *b, struct budget_wait *w);
 void budget_put(struct budget *b, void **mem, unsigned slabs);
+
+/* A read's place in line; private, here only because struct pf_read holds one. */
+struct budget_claim {
+	unsigned cells;
+	void (*granted)(struct budget_claim *c);
+	struct list node;
+	bool queued;
+};
 
 /* ---- the read engine ---- */
 
@@ -79,6 +101,11 @@ struct pf_config {
 int pf_new(const struct pf_config *config, struct pf **ret) must_check;
 /* After all streams were closed and all loops stopped. */
 void pf_free(struct pf *pf);
+/*
+ * Drops cells that nobody used for 10 s and returns free memory. From a timer
+ * on any loop, every 5 s or so.
+ */
+void pf_trim(struct pf *pf);
 
 /*
  * Open one version for reading. With `revalidate` the first GET, which starts
@@ -118,8 +145,10 @@ struct pf_read {
 	/* private */
 	struct pf_stream *stream;
 	struct list node;
-	uint64_t missing;
-	bool admitted, pinned;
+	struct budget_claim claim;
+	unsigned missing; /* cells that are not ready */
+	uint8_t state;
+	bool cancelled, passed;
 };
 void pf_read(struct pf_stream *s, struct pf_read *r);
 /*

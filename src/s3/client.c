@@ -100,7 +100,8 @@ static int copy_config(struct s3_client *c, const struct s3_config *config)
 	c->timeout = ms * NSEC_PER_MSEC;
 	c->retry_budget = S3_RETRY_CAPACITY;
 	if (copy(&c->bucket, config->bucket) < 0 || copy(&c->endpoint_url, url) < 0 ||
-	    copy(&c->expected_owner, config->expected_owner) < 0)
+	    copy(&c->expected_owner, config->expected_owner) < 0 ||
+	    copy(&c->ca_bundle, config->ca_bundle ? config->ca_bundle : env("AWS_CA_BUNDLE")) < 0)
 		return -ENOMEM;
 	return s3_creds_provider_init(&c->provider, config->profile);
 }
@@ -137,6 +138,7 @@ void s3_client_free(struct s3_client *c)
 {
 	if (!c)
 		return;
+	s3_gets_free(atomic_load(&c->gets));
 	while (c->targets) {
 		struct s3_target *t = c->targets;
 
@@ -151,6 +153,7 @@ void s3_client_free(struct s3_client *c)
 	free(c->bucket);
 	free(c->endpoint_url);
 	free(c->expected_owner);
+	free(c->ca_bundle);
 	free(c);
 }
 

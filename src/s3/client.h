@@ -42,10 +42,12 @@ struct s3_target {
 };
 
 struct s3_gets; /* the GET engine's state, made by get.c */
+void s3_gets_free(struct s3_gets *g); /* NULL is fine; all its loops have ended */
 
 struct s3_client {
 	/* set at creation */
 	char *bucket, *endpoint_url, *expected_owner;
+	char *ca_bundle; /* for the GET engine; the loops have their own; NULL: the system's */
 	bool force_path_style, sign, region_inferred, requester_pays;
 	unsigned max_attempts;
 	uint64_t timeout; /* ns, of a whole operation */

@@ -22,7 +22,7 @@
 struct probe {
 	struct loop_op op;
 	int res;
-	unsigned ended;
+	atomic_uint ended;
 	struct gate over;
 };
 

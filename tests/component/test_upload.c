@@ -52,13 +52,26 @@ uint64_t budget_limit(const struct budget *b)
 	return 64 * MIB;
 }
 
+static bool try_locked(struct budget *b, struct budget_wait *w)
+{
+	bool now = list_empty(&b->line) && w->slabs <= b->free;
+
+	if (now)
+		take_slabs_locked(w);
+	return now;
+}
+
+bool budget_try_get(struct budget *b, struct budget_wait *w)
+{
+	WITH_LOCK(&b->lock);
+	return try_locked(b, w);
+}
+
 bool budget_get(struct budget *b, struct budget_wait *w)
 {
 	WITH_LOCK(&b->lock);
-	if (list_empty(&b->line) && w->slabs <= b->free) {
-		take_slabs_locked(w);
+	if (try_locked(b, w))
 		return true;
-	}
 	w->queued = true;
 	list_append(&b->line, &w->node);
 	return false;
@@ -66,10 +79,11 @@ bool budget_get(struct budget *b, struct budget_wait *w)
 
 bool budget_cancel(struct budget *b, struct budget_wait *w)
 {
-	bool was = w->queued;
+	bool was;
 
 	WITH_LOCK(&b->lock);
-	if (w->queued)
+	was = w->queued;
+	if (was)
 		list_del(&w->node);
 	w->queued = false;
 	return was;

@@ -261,11 +261,13 @@ static void *accept_all(void *arg)
 			c->script = s->scripts[s->nconnections];
 		else
 			error(s, "a connection without a script");
+		{
+			WITH_LOCK(&s->lock);
+			s->nconnections++;
+			assert(s->nconnections < CONNECTIONS_MAX);
+		}
 		r = pthread_create(&c->thread, NULL, play_script, c);
 		assert(r == 0);
-		WITH_LOCK(&s->lock);
-		s->nconnections++;
-		assert(s->nconnections < CONNECTIONS_MAX);
 	}
 	return NULL;
 }

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * S3 as a block source: hands each fetch to s3_get and translates between the
+ * two structs. No state of its own; runs on the fetch's loop.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cache/cache.h"
+#include "loop/loop.h"
+#include "s3/s3.h"
+
+struct origin {
+	struct block_source source;
+	struct s3_client *client;
+};
+
+struct origin_fetch {
+	struct s3_get_call get;
+	struct source_fetch *fetch; /* the caller's */
+};
+
+static struct origin_fetch *of_get(struct s3_get_call *g)
+{
+	return container_of(g, struct origin_fetch, get);
+}
+
+static void on_head(struct s3_get_call *g)
+{
+	struct source_fetch *f = of_get(g)->fetch;
+
+	if (f->on_head)
+		f->on_head(f);
+}
+
+static struct iovec on_space(struct s3_get_call *g, uint64_t pos)
+{
+	struct source_fetch *f = of_get(g)->fetch;
+
+	return f->on_space(f, pos);
+}
+
+static void on_data(struct s3_get_call *g, uint64_t pos, size_t len)
+{
+	struct source_fetch *f = of_get(g)->fetch;
+
+	f->on_data(f, pos, len);
+}
+
+static void on_done(struct s3_call *c)
+{
+	struct origin_fetch *of = of_get(container_of(c, struct s3_get_call, call));
+	struct source_fetch *f = of->fetch;
+	int err = c->error.err;
+
+	f->impl = NULL;
+	free(of);
+	f->done(f, err);
+}
+
+/* No memory for the call: `done` comes all the same, and not from inside fetch(). */
+static void on_refused(struct loop_task *t)
+{
+	struct source_fetch *f = container_of(t, struct source_fetch, task);
+
+	f->done(f, -ENOMEM);
+}
+
+static void origin_fetch(struct block_source *s, struct loop *l, struct source_fetch *f)
+{
+	struct origin *o = container_of(s, struct origin, source);
+	struct origin_fetch *of = calloc(1, sizeof(*of));
+
+	f->impl = of;
+	if (!of) {
+		f->task.run = on_refused;
+		loop_post(l, &f->task);
+		return;
+	}
+	of->fetch = f;
+	of->get = (struct s3_get_call){
+		.call = {.done = on_done, .deadline = f->deadline},
+		.key = f->key,
+		.if_match = f->etag,
+		.offset = f->offset,
+		.length = f->length,
+		.demand = f->demand,
+		.on_head = on_head,
+		.on_space = on_space,
+		.on_data = on_data,
+	};
+	s3_get(o->client, l, &of->get);
+}
+
+static void origin_cancel(struct block_source *s, struct source_fetch *f)
+{
+	struct origin_fetch *of = f->impl;
+
+	if (!of)
+		return;
+	s3_cancel(&of->get.call);
+	f->impl = NULL;
+	free(of);
+}
+
+static void origin_free(struct block_source *s)
+{
+	free(container_of(s, struct origin, source));
+}
+
+static const struct block_source_ops origin_ops = {
+	.fetch = origin_fetch,
+	.cancel = origin_cancel,
+	.free = origin_free,
+};
+
+int origin_new(struct s3_client *client, struct block_source **ret)
+{
+	struct origin *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return -ENOMEM;
+	o->source.ops = &origin_ops;
+	o->client = client;
+	*ret = &o->source;
+	return 0;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The engine as a whole: creation, the share of each reader, and the timer's
+ * work. Any thread.
+ */
+#include "prefetch/engine.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+#define EXPIRE_MS 10000
+
+static unsigned reclaim(void *arg, unsigned cells)
+{
+	return lru_reclaim(arg, cells);
+}
+
+int pf_new(const struct pf_config *config, struct pf **ret)
+{
+	struct pf *pf = calloc(1, sizeof(*pf));
+
+	if (!pf)
+		return -ENOMEM;
+	pf->lanes = calloc(config->nloops, sizeof(*pf->lanes));
+	if (!pf->lanes) {
+		free(pf);
+		return -ENOMEM;
+	}
+	pf->config = *config;
+	pf->config.random_size = max_u64(PF_CELL, min_u64(config->random_size, PF_SLAB));
+	pf->config.random_size = round_down(pf->config.random_size, PF_CELL);
+	pf->config.part_size = max_u64(PF_SLAB, round_down(config->part_size, PF_SLAB));
+	for (unsigned i = 0; i < config->nloops; i++)
+		lane_init(&pf->lanes[i], config->loops[i]);
+	lock_init(&pf->lock, RANK_OBJMAP);
+	lru_init(&pf->lru, budget_cells(config->budget));
+	budget_set_reclaim(config->budget, reclaim, pf);
+	*ret = pf;
+	return 0;
+}
+
+void pf_free(struct pf *pf)
+{
+	if (!pf)
+		return;
+	lru_expire(pf, 0);
+	assert(pf->objects.count == 0);
+	budget_set_reclaim(pf->config.budget, NULL, NULL);
+	hash_fini(&pf->objects);
+	lru_fini(&pf->lru);
+	lock_fini(&pf->lock);
+	free(pf->lanes);
+	free(pf);
+}
+
+void pf_trim(struct pf *pf)
+{
+	lru_expire(pf, EXPIRE_MS);
+	budget_relieve(pf->config.budget);
+	budget_trim(pf->config.budget);
+}
+
+/* Two threads may both turn the second over; then a share is off for a second. */
+void pf_count_reader(struct pf *pf, uint32_t *epoch)
+{
+	uint32_t now = (uint32_t)(clock_now() / NSEC_PER_SEC);
+	uint32_t seen = atomic_load_explicit(&pf->epoch, memory_order_relaxed);
+
+	if (seen != now &&
+	    atomic_compare_exchange_strong_explicit(&pf->epoch, &seen, now, memory_order_relaxed,
+						    memory_order_relaxed)) {
+		uint32_t n = atomic_exchange_explicit(&pf->active_now, 0, memory_order_relaxed);
+
+		atomic_store_explicit(&pf->active_before, n, memory_order_relaxed);
+	}
+	if (*epoch == now)
+		return;
+	*epoch = now;
+	atomic_fetch_add_explicit(&pf->active_now, 1, memory_order_relaxed);
+}
+
+uint64_t pf_window_cap(struct pf *pf)
+{
+	uint64_t limit = budget_limit(pf->config.budget);
+	uint32_t now = atomic_load_explicit(&pf->active_now, memory_order_relaxed);
+	uint32_t before = atomic_load_explicit(&pf->active_before, memory_order_relaxed);
+	uint32_t active = now > before ? now : before;
+
+	return min_u64(pf->config.max_window, limit / 4 * 3 / (active ? active : 1));
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What the parts of the read engine share; private to prefetch/. */
+#ifndef PREFETCH_ENGINE_H
+#define PREFETCH_ENGINE_H
+
+#include <stdatomic.h>
+
+#include "base/hash.h"
+#include "base/lock.h"
+#include "cache/cache.h"
+#include "prefetch/budget.h"
+#include "prefetch/lane.h"
+#include "prefetch/lru.h"
+#include "prefetch/prefetch.h"
+
+struct pf {
+	/* set at creation */
+	struct pf_config config;
+	struct lane *lanes; /* one per loop */
+	struct lru lru;
+
+	struct lock lock; /* RANK_OBJMAP */
+	/* under lock */
+	struct hash objects;
+
+	/* atomic: sequential readers counted in the current and the last second */
+	_Atomic uint32_t epoch, active_now, active_before;
+	_Atomic unsigned next_lane;
+};
+
+/* Most bytes that one of the sequential readers now active may have ahead. */
+uint64_t pf_window_cap(struct pf *pf);
+/* Counts a reader once a second; *epoch is its mark. */
+void pf_count_reader(struct pf *pf, uint32_t *epoch);
+
+#endif

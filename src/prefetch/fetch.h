@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* One GET: a run of cells, or one byte as a check; private to prefetch/. */
+#ifndef PREFETCH_FETCH_H
+#define PREFETCH_FETCH_H
+
+#include "cache/cache.h"
+#include "loop/loop.h"
+#include "prefetch/object.h"
+#include "prefetch/prefetch.h"
+
+struct fetch {
+	/* set at creation */
+	struct source_fetch source;
+	struct object *object; /* reference */
+	struct pf_open *open;  /* answered at the response head, or NULL */
+	uint64_t first, ncells;
+	struct lane *lane;
+
+	/* owner loop only */
+	struct list node;
+	struct loop_task task;
+	uint64_t filled; /* bytes are there up to here */
+	bool started;
+	char sink[1]; /* the byte of a check */
+
+	struct slot *slots[]; /* of the cells, from first / 8 */
+};
+
+/*
+ * A GET of cells that are all EMPTY and reserved: they become WANTED.
+ * -ENOMEM changes nothing.
+ */
+int fetch_new_locked(struct object *o, uint64_t first, uint64_t ncells, bool demand,
+		     struct fetch **ret) must_check;
+/* A GET of the object's first byte (none if it is empty), for `open`. */
+int fetch_new_check(struct object *o, struct pf_open *open, struct fetch **ret) must_check;
+
+/* Called by the lane, on its loop. */
+void fetch_start(struct fetch *f);
+/* True: nobody wants it any more, and it has been ended without being started. */
+bool fetch_given_up(struct fetch *f);
+
+#endif

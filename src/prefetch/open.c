@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Opening a version. With `revalidate` a GET with If-Match starts here, and its
+ * response head ends the open: the version is still the one at the server. The
+ * GET brings the first cells of the object, all of them when it is small, so
+ * that the first read finds them on their way. It asks for one byte only when
+ * they are here already, when the kernel has the pages, or when no memory is
+ * free: an open never waits for memory and never fails for lack of it.
+ *
+ * A GET that was sent before this open began proves nothing about now, so that
+ * an open never joins one.
+ */
+#include <assert.h>
+#include <errno.h>
+
+#include "prefetch/engine.h"
+#include "prefetch/fetch.h"
+#include "prefetch/stream.h"
+
+/* Of an object too large to be fetched whole at open. */
+#define FIRST_CELLS 2
+
+static void stream_register(struct pf_stream *s)
+{
+	struct object *o = s->object;
+
+	WITH_LOCK(&o->lock);
+	list_append(&o->streams, &s->node);
+	o->nstreams++;
+}
+
+/* What an open may say. */
+static int open_errno(int err)
+{
+	switch (err) {
+	case 0:
+	case -ESTALE:
+	case -ENOENT:
+	case -EACCES:
+	case -ENOMEM:
+		return err;
+	default:
+		return -EIO;
+	}
+}
+
+void open_finish(struct pf_open *o, int err)
+{
+	struct pf_stream *s = o->impl;
+
+	o->err = open_errno(err);
+	if (o->err)
+		pf_close(s);
+	else
+		o->stream = s;
+	o->done(o);
+}
+
+/* A GET of the first cells, if none of them is here and memory is free. */
+static struct fetch *first_cells(struct object *o, struct pf_open *open)
+{
+	struct budget *b = o->pf->config.budget;
+	uint64_t n = o->size <= PF_SLAB ? o->cells : FIRST_CELLS;
+	struct fetch *f;
+
+	if (n == 0 || open->data_cached)
+		return NULL;
+	WITH_LOCK(&o->lock);
+	for (uint64_t i = 0; i < n; i++)
+		if (object_state_locked(o, i) != CELL_EMPTY)
+			return NULL;
+	if (!budget_try(b, (unsigned)n, BUDGET_SPECULATIVE))
+		return NULL;
+	if (fetch_new_locked(o, 0, n, /* demand= */ true, &f) < 0) {
+		budget_unreserve(b, (unsigned)n);
+		return NULL;
+	}
+	f->open = open;
+	return f;
+}
+
+void pf_open(struct pf *pf, struct pf_open *open)
+{
+	struct pf_stream *s;
+	struct object *o;
+	struct fetch *f;
+	int r;
+
+	open->stream = NULL;
+	r = object_get(pf, open->key, open->etag, open->size, &o);
+	if (r == 0) {
+		r = stream_new(o, &s);
+		object_unref(o);
+	}
+	if (r < 0) {
+		open->err = r;
+		open->done(open);
+		return;
+	}
+	stream_register(s);
+	open->impl = s;
+	if (!open->revalidate) {
+		open_finish(open, 0);
+		return;
+	}
+	f = first_cells(o, open);
+	if (!f)
+		r = fetch_new_check(o, open, &f);
+	if (r < 0)
+		open_finish(open, r);
+	else
+		lane_launch(pf, f);
+}

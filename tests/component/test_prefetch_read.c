@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Reads through the engine: bytes, ends of objects, numbers of GETs, one
+ * download for many readers, order of arrival.
+ */
+#include <errno.h>
+#include <pthread.h>
+
+#include "lib/pf_rig.h"
+#include "lib/test.h"
+
+static void reads_at_the_edges(void)
+{
+	const uint64_t size = 3 * MIB + 12345;
+	struct pf_stream *s;
+	struct rig rig;
+
+	rig_init(&rig, &(struct rig_config){0});
+	s = rig_stream(&rig, "edges", size);
+	check_int(rig_pread(s, 0, 1), ==, 1);
+	check_int(rig_pread(s, size - 1, 100), ==, 1);
+	check_int(rig_pread(s, size, 100), ==, 0);
+	check_int(rig_pread(s, size + MIB, 100), ==, 0);
+	check_int(rig_pread(s, UINT64_MAX - 5, 100), ==, 0);
+	check_int(rig_pread(s, 0, 0), ==, 0);
+	check_int(rig_pread(s, 1, MIB), ==, MIB);
+	check_int(rig_pread(s, PF_CELL - 1, 2), ==, 2);
+	check_int(rig_pread(s, MIB - 1, MIB), ==, MIB);
+	check_int(rig_pread(s, 3 * MIB, MIB), ==, 12345);
+	check_int(rig_pread(s, 3 * MIB + 12000, MIB), ==, 345);
+	pf_close(s);
+	s = rig_stream(&rig, "empty", 0);
+	check_int(rig_pread(s, 0, 100), ==, 0);
+	pf_close(s);
+	rig_fini(&rig);
+}
+
+static void sequential_64_mib(void)
+{
+	const uint64_t size = 64 * MIB;
+	struct pf_stream *s;
+	struct rig rig;
+
+	rig_init(&rig, &(struct rig_config){0});
+	s = rig_stream(&rig, "sequential", size);
+	for (uint64_t pos = 0; pos < size; pos += 128 * KIB)
+		check_int(rig_pread(s, pos, 128 * KIB), ==, 128 * KIB);
+	check_int(memory_source_asked(rig.memory), ==, size);
+	/* 1 + the first MiB, then parts that grow to 8 MiB: no more than one per MiB. */
+	check_int(memory_source_count(rig.memory), <=, 40);
+	pf_close(s);
+	rig_fini(&rig);
+}
+
+static void random_4_kib(void)
+{
+	const uint64_t size = GIB;
+	struct pf_stream *s;
+	uint64_t x = 1;
+	struct rig rig;
+
+	rig_init(&rig, &(struct rig_config){0});
+	s = rig_stream(&rig, "random", size);
+	for (int i = 0; i < 1000; i++) {
+		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+		check_int(rig_pread(s, x % (size / 4096) * 4096, 4096), ==, 4096);
+	}
+	/* 128 KiB of each read; not one byte fetched ahead. */
+	check_int(memory_source_count(rig.memory), <=, 1000);
+	check_int(memory_source_asked(rig.memory), <=, 1000 * 32 * 4096);
+	pf_close(s);
+	rig_fini(&rig);
+}
+
+static void small_object_comes_whole(void)
+{
+	struct pf_stream *s;
+	struct rig rig;
+
+	rig_init(&rig, &(struct rig_config){0});
+	s = rig_stream(&rig, "small", 700000);
+	check_int(rig_pread(s, 400000, 10), ==, 10);
+	check_int(rig_pread(s, 0, MIB), ==, 700000);
+	check_int(memory_source_count(rig.memory), ==, 1);
+	check_int(memory_source_asked(rig.memory), ==, 700000);
+	pf_close(s);
+	rig_fini(&rig);
+}
+
+#define READERS 16
+
+struct reader {
+	pthread_t thread;
+	struct rig *rig;
+	uint64_t size;
+	bool right;
+};
+
+static void *read_all(void *arg)
+{
+	struct reader *me = arg;
+	struct pf_stream *s = rig_stream(me->rig, "shared", me->size);
+
+	me->right = true;
+	for (uint64_t pos = 0; pos < me->size; pos += 256 * KIB)
+		if (rig_pread(s, pos, 256 * KIB) != 256 * KIB)
+			me->right = false;
+	pf_close(s);
+	return NULL;
+}
+
+static void one_download_for_16(void)
+{
+	struct reader readers[READERS];
+	const uint64_t size = 16 * MIB;
+	struct pf_stream *keep;
+	struct rig rig;
+
+	rig_init(&rig, &(struct rig_config){
+			       .budget = 256 * MIB,
+			       .script = {.head_delay_ns = 1000000},
+		       });
+	keep = rig_stream(&rig, "shared", size); /* a reader that has not begun */
+	for (int i = 0; i < READERS; i++) {
+		readers[i] = (struct reader){.rig = &rig, .size = size};
+		(void)pthread_create(&readers[i].thread, NULL, read_all, &readers[i]);
+	}
+	for (int i = 0; i < READERS; i++) {
+		(void)pthread_join(readers[i].thread, NULL);
+		check(readers[i].right);
+	}
+	check_int(memory_source_asked(rig.memory), ==, size);
+	pf_close(keep);
+	rig_fini(&rig);
+}
+
+static void arrivals_out_of_order(void)
+{
+	struct rig_read a, b, both;
+	struct pf_stream *s;
+	struct rig rig;
+
+	rig_init(&rig, &(struct rig_config){.script = {.hold = true}});
+	s = rig_stream(&rig, "order", 64 * MIB);
+	rig_read_start(&a, s, 10 * MIB, PF_CELL);
+	check(memory_source_wait(rig.memory, 1));
+	rig_read_start(&b, s, 10 * MIB + 2 * PF_CELL, PF_CELL);
+	check(memory_source_wait(rig.memory, 2));
+	/* Lacks the middle only; waits for all three. */
+	rig_read_start(&both, s, 10 * MIB + 100, 3 * PF_CELL - 200);
+	check(memory_source_wait(rig.memory, 3));
+	check_int(memory_source_record(rig.memory, 2).offset, ==, 10 * MIB + PF_CELL);
+	check_int(memory_source_record(rig.memory, 2).length, ==, PF_CELL);
+	memory_source_allow(rig.memory, 1, UINT64_MAX);
+	check(rig_read_wait(&b) && b.err == 0 && b.right);
+	memory_source_allow(rig.memory, 2, UINT64_MAX);
+	memory_source_allow(rig.memory, 0, 10 * MIB + PF_CELL / 2);
+	check(!rig_read_ended(&a) && !rig_read_ended(&both));
+	memory_source_allow(rig.memory, 0, UINT64_MAX);
+	check(rig_read_wait(&a) && a.right);
+	check(rig_read_wait(&both) && both.err == 0 && both.right);
+	check_int(both.len, ==, 3 * PF_CELL - 200);
+	pf_close(s);
+	rig_fini(&rig);
+}
+
+/* A cell is answered from as soon as it is there, not when its GET ends. */
+static void first_cell_before_the_rest(void)
+{
+	struct rig_read first, last;
+	struct pf_stream *s;
+	struct rig rig;
+
+	rig_init(&rig, &(struct rig_config){.script = {.hold = true}});
+	s = rig_stream(&rig, "early", MIB);
+	rig_read_start(&first, s, 0, 4096);
+	rig_read_start(&last, s, MIB - 4096, 4096);
+	check(memory_source_wait(rig.memory, 1));
+	memory_source_allow(rig.memory, 0, PF_CELL);
+	check(rig_read_wait(&first) && first.right);
+	check(!rig_read_ended(&last));
+	memory_source_allow(rig.memory, 0, UINT64_MAX);
+	check(rig_read_wait(&last) && last.right);
+	check_int(memory_source_count(rig.memory), ==, 1);
+	pf_close(s);
+	rig_fini(&rig);
+}
+
+int main(void)
+{
+	return test_run((struct test[]){
+		TEST(reads_at_the_edges),
+		TEST(sequential_64_mib),
+		TEST(random_4_kib),
+		TEST(small_object_comes_whole),
+		TEST(one_download_for_16),
+		TEST(arrivals_out_of_order),
+		TEST(first_cell_before_the_rest),
+		{0},
+	});
+}

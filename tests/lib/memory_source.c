@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The object's bytes repeat with a prime period, so that a piece that lands at
+ * the wrong cell or slab differs. Each fetch lives on its loop; the records and
+ * the way to held fetches are under one lock.
+ */
+#include "lib/memory_source.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/lock.h"
+
+#define PERIOD	    1048573
+#define RECORDS_MAX 65536
+
+struct served {
+	struct list node; /* in `live` */
+	struct memory_source *m;
+	struct memory_script script; /* of the moment it came */
+	struct source_fetch *f;
+	struct loop *loop;
+	struct loop_timer timer;
+	struct loop_task task, nudge;
+	unsigned number;
+	uint64_t pos, fail_at, random;
+	_Atomic uint64_t allowed;
+	int err;
+	bool head_seen, nudged, ended;
+};
+
+struct memory_source {
+	struct block_source source;
+	struct lock lock;
+	/* under lock */
+	struct memory_script script;
+	struct list live;
+	struct memory_fetch_record *records;
+	unsigned count;
+	uint64_t asked;
+	uint64_t seed;
+	/* atomic */
+	_Atomic uint64_t served;
+	sem_t arrivals;
+};
+
+static unsigned char pattern[PERIOD + 1024 * 1024];
+
+unsigned char memory_byte(uint64_t pos)
+{
+	return pattern[pos % PERIOD];
+}
+
+bool memory_matches(const void *p, uint64_t pos, uint64_t len)
+{
+	const unsigned char *at = p;
+
+	while (len > 0) {
+		uint64_t n = min_u64(len, 1024 * 1024);
+
+		if (memcmp(at, pattern + pos % PERIOD, n) != 0)
+			return false;
+		at += n;
+		pos += n;
+		len -= n;
+	}
+	return true;
+}
+
+static uint64_t draw(struct served *s)
+{
+	s->random ^= s->random << 13;
+	s->random ^= s->random >> 7;
+	s->random ^= s->random << 17;
+	return s->random;
+}
+
+static uint64_t vary(struct served *s, uint64_t max)
+{
+	return s->script.jitter && max ? draw(s) % max + 1 : max;
+}
+
+static void end(struct served *s, int err)
+{
+	struct source_fetch *f = s->f;
+	bool free_now;
+
+	{
+		WITH_LOCK(&s->m->lock);
+		list_del(&s->node);
+		s->ended = true;
+		free_now = !s->nudged;
+	}
+	if (free_now)
+		free(s);
+	f->done(f, err);
+}
+
+static void again(struct served *s, uint64_t delay)
+{
+	if (delay == 0)
+		loop_post(s->loop, &s->task);
+	else if (loop_timer_set(s->loop, &s->timer, clock_now() + delay) < 0)
+		abort();
+}
+
+static uint64_t served_to(const struct served *s)
+{
+	return s->f->offset + s->f->length;
+}
+
+static void serve_piece(struct served *s, uint64_t limit)
+{
+	struct source_fetch *f = s->f;
+	struct iovec room = f->on_space(f, s->pos);
+	uint64_t n = min_u64(room.iov_len, limit - s->pos);
+	uint64_t piece = vary(s, s->script.piece_max), pos = s->pos;
+
+	assert(room.iov_len > 0 && s->pos + room.iov_len <= served_to(s));
+	if (piece)
+		n = min_u64(n, piece);
+	n = min_u64(n, 1024 * 1024);
+	memcpy(room.iov_base, pattern + pos % PERIOD, n);
+	s->pos += n;
+	atomic_fetch_add(&s->m->served, n);
+	f->on_data(f, pos, n);
+}
+
+static void serve(struct served *s)
+{
+	for (;;) {
+		uint64_t limit = min_u64(atomic_load(&s->allowed), s->fail_at);
+
+		if (!s->head_seen) {
+			if (s->err && s->fail_at == s->f->offset) {
+				end(s, s->err);
+				return;
+			}
+			if (limit < s->f->offset || atomic_load(&s->allowed) == 0)
+				return;
+			s->head_seen = true;
+			if (s->f->on_head)
+				s->f->on_head(s->f);
+		}
+		limit = min_u64(limit, served_to(s));
+		if (s->pos < limit) {
+			serve_piece(s, limit);
+			if (s->pos < served_to(s) && s->script.step_delay_ns) {
+				again(s, vary(s, s->script.step_delay_ns));
+				return;
+			}
+			continue;
+		}
+		if (s->err && s->pos == s->fail_at)
+			end(s, s->err);
+		else if (s->pos == served_to(s))
+			end(s, 0);
+		return;
+	}
+}
+
+static void on_task(struct loop_task *t)
+{
+	serve(container_of(t, struct served, task));
+}
+
+static void on_timer(struct loop_timer *t)
+{
+	serve(container_of(t, struct served, timer));
+}
+
+static void on_nudge(struct loop_task *t)
+{
+	struct served *s = container_of(t, struct served, nudge);
+	bool ended;
+
+	{
+		WITH_LOCK(&s->m->lock);
+		s->nudged = false;
+		ended = s->ended;
+	}
+	if (ended)
+		free(s);
+	else
+		serve(s);
+}
+
+static void fetch(struct block_source *source, struct loop *l, struct source_fetch *f)
+{
+	struct memory_source *m = container_of(source, struct memory_source, source);
+	struct served *s = calloc(1, sizeof(*s));
+
+	loop_assert_owner(l);
+	assert(s);
+	s->m = m;
+	s->f = f;
+	s->loop = l;
+	s->pos = f->offset;
+	s->fail_at = UINT64_MAX;
+	s->timer.fire = on_timer;
+	s->task.run = on_task;
+	s->nudge.run = on_nudge;
+	f->impl = s;
+	{
+		WITH_LOCK(&m->lock);
+		s->script = m->script;
+		s->random = (m->seed += 0x9e3779b97f4a7c15);
+		atomic_init(&s->allowed, s->script.hold ? 0 : UINT64_MAX);
+		s->number = m->count;
+		if (m->count < RECORDS_MAX)
+			m->records[m->count] = (struct memory_fetch_record){
+				f->offset, f->length, loop_index(l), f->demand};
+		m->count++;
+		m->asked += f->length;
+		list_append(&m->live, &s->node);
+	}
+	again(s, vary(s, m->script.head_delay_ns));
+	(void)sem_post(&m->arrivals);
+}
+
+static void cancel(struct block_source *source, struct source_fetch *f)
+{
+	struct memory_source *m = container_of(source, struct memory_source, source);
+	struct served *s = f->impl;
+	bool free_now;
+
+	loop_timer_cancel(s->loop, &s->timer);
+	{
+		WITH_LOCK(&m->lock);
+		list_del(&s->node);
+		s->ended = true;
+		free_now = !s->nudged;
+	}
+	if (free_now)
+		free(s);
+}
+
+static void source_end(struct block_source *source)
+{
+	struct memory_source *m = container_of(source, struct memory_source, source);
+
+	lock_fini(&m->lock);
+	(void)sem_destroy(&m->arrivals);
+	free(m->records);
+	free(m);
+}
+
+static const struct block_source_ops ops = {.fetch = fetch, .cancel = cancel, .free = source_end};
+
+int memory_source_new(const struct memory_script *script, struct memory_source **ret)
+{
+	struct memory_source *m = calloc(1, sizeof(*m));
+	uint64_t x = 88172645463325252;
+
+	if (!m)
+		return -ENOMEM;
+	m->records = calloc(RECORDS_MAX, sizeof(*m->records));
+	if (!m->records) {
+		free(m);
+		return -ENOMEM;
+	}
+	for (unsigned i = 0; i < PERIOD; i++) {
+		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+		pattern[i] = (unsigned char)x;
+	}
+	for (unsigned i = PERIOD; i < sizeof(pattern); i++)
+		pattern[i] = pattern[i - PERIOD];
+	m->source.ops = &ops;
+	m->script = *script;
+	m->seed = 42;
+	lock_init(&m->lock, RANK_CLIENT);
+	list_init(&m->live);
+	(void)sem_init(&m->arrivals, 0, 0);
+	*ret = m;
+	return 0;
+}
+
+struct block_source *memory_source_base(struct memory_source *m)
+{
+	return &m->source;
+}
+
+void memory_source_set(struct memory_source *m, const struct memory_script *script)
+{
+	WITH_LOCK(&m->lock);
+	m->script = *script;
+}
+
+unsigned memory_source_count(struct memory_source *m)
+{
+	WITH_LOCK(&m->lock);
+	return m->count;
+}
+
+uint64_t memory_source_asked(struct memory_source *m)
+{
+	WITH_LOCK(&m->lock);
+	return m->asked;
+}
+
+uint64_t memory_source_served(struct memory_source *m)
+{
+	return atomic_load(&m->served);
+}
+
+struct memory_fetch_record memory_source_record(struct memory_source *m, unsigned i)
+{
+	WITH_LOCK(&m->lock);
+	assert(i < m->count && i < RECORDS_MAX);
+	return m->records[i];
+}
+
+void memory_source_reset(struct memory_source *m)
+{
+	WITH_LOCK(&m->lock);
+	m->count = 0;
+	m->asked = 0;
+	atomic_store(&m->served, 0);
+	while (sem_trywait(&m->arrivals) == 0)
+		;
+}
+
+bool memory_source_wait(struct memory_source *m, unsigned n)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_REALTIME, &t);
+	t.tv_sec += 10;
+	while (memory_source_count(m) < n)
+		if (sem_timedwait(&m->arrivals, &t) < 0 && errno == ETIMEDOUT)
+			return false;
+	return true;
+}
+
+void memory_source_allow(struct memory_source *m, unsigned i, uint64_t pos)
+{
+	struct list *n;
+
+	WITH_LOCK(&m->lock);
+	list_for_each (n, &m->live) {
+		struct served *s = list_entry(n, struct served, node);
+
+		if (s->number != i)
+			continue;
+		atomic_store(&s->allowed, pos);
+		if (!s->nudged) {
+			s->nudged = true;
+			loop_post(s->loop, &s->nudge);
+		}
+		return;
+	}
+}
