@@ -214,8 +214,14 @@ static void on_text(void *user, const xmlChar *s, int len)
 {
 	struct s3_xml *x = user;
 
-	if (x->error == 0 && x->leaf != F_NONE && x->depth == x->leaf_depth && len > 0)
-		buf_append(&x->text, s, (size_t)len);
+	size_t n = len > 0 ? (size_t)len : 0;
+
+	if (x->error || x->leaf == F_NONE || x->depth != x->leaf_depth)
+		return;
+	if (x->leaf == F_MESSAGE) /* shortened, not refused */
+		n = min_u64(n, sizeof(x->result.message) -
+				       min_u64(x->text.len, sizeof(x->result.message)));
+	buf_append(&x->text, s, n);
 }
 
 static void copy_text(struct s3_xml *x, char *ret, size_t size)
@@ -385,7 +391,7 @@ static void set_result_field(struct s3_xml *x, enum field field)
 static void set_field(struct s3_xml *x, enum field field)
 {
 	/* An over-long key costs its entry (set_list_field), other text the document. */
-	if (buf_error(&x->text) < 0 && field != F_KEY && field != F_PREFIX && field != F_MESSAGE) {
+	if (buf_error(&x->text) < 0 && field != F_KEY && field != F_PREFIX) {
 		fail(x, buf_error(&x->text));
 		return;
 	}
