@@ -75,10 +75,10 @@ def on_directory(load, top):
            bytes=COUNT * 100 * KIB)
     expect("openlat", [load, "openlat", "-T", "-b4K", "-f", names], bytes=COUNT * 4 * KIB,
            ops=COUNT)
-    samples = (BIG - 128) // 10000 * 2
+    samples = (BIG - 128) // 41953 * 2  # without the header one more would fit
     for mode in ("buffered", "mmap"):
-        expect(f"loader {mode}", [load, "loader", "-S10000", "-t3", "-m", mode, *both],
-               ops=samples, bytes=samples * 10000)
+        expect(f"loader {mode}", [load, "loader", "-S41953", "-t3", "-m", mode, *both],
+               ops=samples, bytes=samples * 41953)
     expect("slices", [load, "slices", "-t2", "-H1000", big], bytes=BIG)
     expect("list", [load, "list", small], ops=COUNT, bytes=0)
     expect("list without stat", [load, "list", "-N", small], ops=COUNT)
