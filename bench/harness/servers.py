@@ -99,14 +99,16 @@ class Minio(Server):
             [self.program, "server", self.data, "--address", self.host], env,
             self.data.parent / "minio.log")
         procs.wait_for("minio", self._ready, self.child)
-        self.client().create_bucket()
 
     def _ready(self):
-        try:
-            with urllib.request.urlopen(self.url + "/minio/health/ready", timeout=2) as r:
-                return r.status == 200
-        except (urllib.error.URLError, OSError):
+        """Its health page says yes some time before it takes requests."""
+        if not self.reachable():
             return False
+        try:
+            self.client().create_bucket()
+        except BenchError:
+            return False
+        return True
 
     @staticmethod
     def find(given):
