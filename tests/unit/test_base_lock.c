@@ -12,12 +12,12 @@
 #include "lib/test.h"
 
 static struct lock inode = LOCK_INIT(RANK_INODE), handle = LOCK_INIT(RANK_HANDLE);
-static struct lock other_inode = LOCK_INIT(RANK_INODE);
+static struct lock other_inode = LOCK_INIT(RANK_INODE), never_taken = LOCK_INIT(RANK_FS);
 
 /* Whether the library was built with LOCK_CHECK: held ranks are known then. */
 static bool checked(void)
 {
-	return !lock_held(&inode);
+	return !lock_held(&never_taken);
 }
 
 /* The signal that ended fn in a process of its own, 0 when it returned. */
