@@ -110,6 +110,10 @@ static void attempt(struct get_op *op)
 {
 	struct s3_client *c = op->engine->client;
 
+	if (clock_now() >= op->deadline) {
+		finish_with(op, -ETIMEDOUT, "no time left");
+		return;
+	}
 	op->retry_at = 0;
 	if (op->retry.attempts++ > 0)
 		atomic_fetch_add_explicit(&c->retries, 1, memory_order_relaxed);

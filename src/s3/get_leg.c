@@ -83,9 +83,13 @@ static void fail_protocol(struct get_leg *leg, int err, const char *why)
 
 	get_leg_stop(leg);
 	s3_error_reset(e);
-	s3_error_set(e, err == -ESTALE ? S3_PRECONDITION : S3_PROTOCOL,
-		     err == -ESTALE ? -ESTALE : -EIO, why);
+	s3_error_set(e, S3_PROTOCOL, -EIO, why);
 	e->status = leg->status;
+	if (err == -ESTALE) {
+		/* A server that does not look at If-Match: as if it had. */
+		(void)snprintf(e->code, sizeof(e->code), "PreconditionFailed");
+		s3_error_classify(e, 412);
+	}
 	get_op_failed(op, leg);
 }
 
