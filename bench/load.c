@@ -57,18 +57,28 @@ static void usage(FILE *out)
 		     "  -1, --one-fd       all threads use one descriptor\n"
 		     "  -l, --list-first   read the files' directories before the clock starts\n"
 		     "  -N, --no-stat      list: only readdir\n"
+		     "  -T, --stat-first   openlat: stat each file before its clock starts\n"
 		     "  -D, --deadline T   give up after T seconds (600)\n");
 }
 
 static const struct option long_options[] = {
-	{"block", required_argument, NULL, 'b'},   {"threads", required_argument, NULL, 't'},
-	{"mode", required_argument, NULL, 'm'},	   {"ops", required_argument, NULL, 'n'},
-	{"seconds", required_argument, NULL, 's'}, {"size", required_argument, NULL, 'S'},
-	{"count", required_argument, NULL, 'c'},   {"header", required_argument, NULL, 'H'},
-	{"seed", required_argument, NULL, 'r'},	   {"files-from", required_argument, NULL, 'f'},
-	{"one-fd", no_argument, NULL, '1'},	   {"list-first", no_argument, NULL, 'l'},
-	{"no-stat", no_argument, NULL, 'N'},	   {"deadline", required_argument, NULL, 'D'},
-	{"help", no_argument, NULL, 'h'},	   {NULL, 0, NULL, 0},
+	{"block", required_argument, NULL, 'b'},
+	{"threads", required_argument, NULL, 't'},
+	{"mode", required_argument, NULL, 'm'},
+	{"ops", required_argument, NULL, 'n'},
+	{"seconds", required_argument, NULL, 's'},
+	{"size", required_argument, NULL, 'S'},
+	{"count", required_argument, NULL, 'c'},
+	{"header", required_argument, NULL, 'H'},
+	{"seed", required_argument, NULL, 'r'},
+	{"files-from", required_argument, NULL, 'f'},
+	{"one-fd", no_argument, NULL, '1'},
+	{"list-first", no_argument, NULL, 'l'},
+	{"no-stat", no_argument, NULL, 'N'},
+	{"deadline", required_argument, NULL, 'D'},
+	{"stat-first", no_argument, NULL, 'T'},
+	{"help", no_argument, NULL, 'h'},
+	{NULL, 0, NULL, 0},
 };
 
 static int parse_mode(const char *text, enum load_mode *ret_mode)
@@ -125,6 +135,9 @@ static int parse_one(int opt, const char *arg, struct load_opts *o, struct names
 	case 'l':
 		o->list_first = true;
 		return 0;
+	case 'T':
+		o->stat_first = true;
+		return 0;
 	case 'N':
 		o->no_stat = true;
 		return 0;
@@ -138,7 +151,7 @@ static int parse_args(int argc, char **argv, struct load_opts *o, struct names *
 {
 	int opt;
 
-	while ((opt = getopt_long(argc, argv, "b:t:m:n:s:S:c:H:r:f:1lND:h", long_options, NULL)) !=
+	while ((opt = getopt_long(argc, argv, "b:t:m:n:s:S:c:H:r:f:1lNTD:h", long_options, NULL)) !=
 	       -1) {
 		int r;
 

@@ -35,6 +35,7 @@ struct load_opts {
 	double deadline; /* give up the whole run after this time */
 	bool one_fd;	 /* threads share one descriptor */
 	bool list_first; /* read the directories before the clock starts */
+	bool stat_first; /* openlat: the name is known when the clock starts */
 	bool no_stat;	 /* list: do not lstat each entry */
 	char **paths;
 	size_t npaths;

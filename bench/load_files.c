@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "load.h"
@@ -99,9 +100,14 @@ void work_openlat(struct worker *w)
 	uint64_t i;
 
 	while (load_take(l, l->norder, &i)) {
-		uint64_t start = now_ns();
+		const char *path = l->o.paths[l->order[i]];
+		struct stat st;
+		uint64_t start;
 
-		tally_op(&w->tally, start, slurp(w, l->o.paths[l->order[i]], true));
+		if (l->o.stat_first)
+			(void)stat(path, &st); /* open will tell what is wrong */
+		start = now_ns();
+		tally_op(&w->tally, start, slurp(w, path, true));
 	}
 }
 

@@ -47,6 +47,42 @@ class Progress:
             print(file=sys.stderr)
 
 
+class Meter:
+    """What server, daemon and everybody else used while the load ran."""
+
+    def __init__(self, server, daemon):
+        self.server = server
+        self.daemon = daemon
+
+    def _read(self):
+        return {"server": measure.cpu_s(self.server.child.pid),
+                "daemon": measure.cpu_s(self.daemon) if self.daemon else 0.0,
+                "self": time.process_time(), "machine": measure.machine_cpu_s(),
+                "time": time.monotonic()}
+
+    def __enter__(self):
+        self.server.reset()
+        self.before = self._read()
+        return self
+
+    def __exit__(self, *_):
+        after = self._read()
+        self.used = {name: after[name] - self.before[name] for name in after}
+        self.counters = self.server.counters()
+
+    def put(self, figures):
+        used = self.used
+        figures["server_cpu_s"] = used["server"]
+        if self.daemon:
+            figures["daemon_cpu_s"] = used["daemon"]
+        known = (used["server"] + used["daemon"] + used["self"] + figures["user_s"] +
+                 figures["system_s"])
+        figures["foreign_cpus"] = max(0.0, used["machine"] - known) / used["time"]
+        figures["counters"] = self.counters
+        if self.counters is not None:
+            figures["requests"] = self.counters["requests"]
+
+
 class Campaign:
     def __init__(self, options, peers, workloads, places):
         self.options = options
@@ -142,38 +178,28 @@ class Campaign:
 
     def _measure(self, server, peer, workload):
         self.seed += 1
-        server.reset()
-        server_cpu = measure.cpu_s(server.child.pid)
+        if self.options.quiet:
+            measure.wait_for_quiet(self.options.quiet)
         figures = (self._mounted if peer.mounts else self._plain)(server, peer, workload)
-        figures["server_cpu_s"] = measure.cpu_s(server.child.pid) - server_cpu
-        self._requests(server, figures)
         amount = figures["bytes"] / GIB if workload.unit == "GiB" else figures["ops"]
         if figures["ops"] == 0 or amount == 0:
             raise BenchError("nothing was done in time")
         if "daemon_cpu_s" in figures:
             figures["daemon_cpu_per"] = figures["daemon_cpu_s"] / amount
         figures["reader_cpu_per"] = (figures["user_s"] + figures["system_s"]) / amount
-        figures["requests_per_op"] = (figures["requests"] / figures["ops"]
-                                      if figures.get("requests") is not None else None)
+        if "requests" in figures:
+            figures["requests_per"] = figures["requests"] / amount
+            if workload.data and figures["bytes"]:
+                fetched = figures["counters"]["bytes_out"]
+                figures["fetched_per_asked"] = fetched / figures["bytes"]
         return figures
-
-    def _requests(self, server, figures):
-        counters = server.counters()
-        figures["counters"] = counters
-        if counters is None:
-            return
-        figures["requests"] = counters.get("requests")
-        sent = counters.get("bytes_out")
-        if sent is not None and figures["bytes"]:
-            figures["fetched_per_asked"] = sent / figures["bytes"]
 
     def _mounted(self, server, peer, workload):
         mount = peer.mount(server, self.options.work)
         try:
-            before = measure.cpu_s(mount.pid)
-            server.reset()
-            figures = self._drive(mount, workload)
-            figures["daemon_cpu_s"] = measure.cpu_s(mount.pid) - before
+            with Meter(server, mount.pid) as meter:
+                figures = self._drive(mount, workload)
+            meter.put(figures)
             figures["peak_rss_mib"] = measure.peak_rss_mib(mount.pid)
         finally:
             mount.close()
@@ -213,11 +239,14 @@ class Campaign:
             names = pathlib.Path(self.options.work) / "paths"
             names.write_text("".join(f"/{servers.BUCKET}/{k}\n" for k in self._paths(workload)))
             argv += ["-f", names]
-            if "-p" in args:
+            if "-p" in args and "-S" not in args:
                 argv += ["-S", data.size]
             if "-R" in args:
                 argv += ["-n", 2000]
-        return self._json(argv, procs.clean_env(server.keys))
+        with Meter(server, None) as meter:
+            figures = self._json(argv, procs.clean_env(server.keys))
+        meter.put(figures)
+        return figures
 
     def _json(self, argv, env):
         text = procs.output(argv, env, self.options.deadline + 30,

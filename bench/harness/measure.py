@@ -8,8 +8,10 @@ three ticks the finer one is taken.
 
 import os
 import pathlib
+import time
 
 _TICK = os.sysconf("SC_CLK_TCK")
+QUIET_CPUS = 0.25  # what others may use while we measure
 
 
 def _stat(pid):
@@ -74,3 +76,20 @@ def peak_rss_mib(pid):
             if line.startswith("VmHWM:"):
                 total += int(line.split()[1])
     return total / 1024
+
+
+def machine_cpu_s():
+    """CPU seconds that the whole machine has spent on anything but waiting."""
+    fields = pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+    user, nice, system, _idle, _iowait, irq, softirq, steal = (int(f) for f in fields)
+    return (user + nice + system + irq + softirq + steal) / _TICK
+
+
+def wait_for_quiet(seconds):
+    """Wait until the machine has little else to do, but no longer than that."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        before = machine_cpu_s()
+        time.sleep(0.5)
+        if machine_cpu_s() - before < 0.5 * QUIET_CPUS:
+            return

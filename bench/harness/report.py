@@ -7,8 +7,10 @@ import pathlib
 import platform
 import statistics
 
+NOISE_CPUS = 0.3
+
 FIGURES = ("mb_s", "ops_s", "p50_us", "p99_us", "first_us", "daemon_cpu_per", "reader_cpu_per",
-           "server_cpu_s", "peak_rss_mib", "requests", "requests_per_op", "fetched_per_asked")
+           "server_cpu_s", "peak_rss_mib", "requests", "requests_per", "fetched_per_asked")
 
 
 def summarise(results):
@@ -70,22 +72,21 @@ def _table(title, head, rows):
     return "\n".join(lines) + "\n"
 
 
-def _ratio(cells, workload, ours, reference):
+def _ratio(cells, figure, ours, reference):
     a, b = cells.get(ours), cells.get(reference)
     if not a or not b or "failed" in a or "failed" in b:
         return ""
-    x, y = a["median"].get(workload.figure), b["median"].get(workload.figure)
-    if not x or not y:
-        return ""
-    return f"{y / x if workload.figure == 'p50_us' else x / y:.1f}x"
+    x, y = a["median"].get(figure), b["median"].get(figure)
+    return f"{number(x / y)}x" if x and y else ""
 
 
 UNITS = {"mb_s": "MB/s", "ops_s": "op/s", "p50_us": "µs"}
 
 
-def _place(title, rows, peers, ours, reference):
+def _place(title, rows, peers, ours, reference, brief):
     """The tables of one server: speed, latency, CPU, memory, requests."""
-    def table(name, figure_of, spread=False, scale_of=lambda w: 1.0, unit_of=None):
+    def table(name, figure_of, spread=False, scale_of=lambda w: 1.0, unit_of=None,
+              compared=False):
         body = []
         for workload, cells in rows:
             texts = [_cell(cells.get(p), figure_of(workload), spread, scale_of(workload))
@@ -94,27 +95,30 @@ def _place(title, rows, peers, ours, reference):
                 continue
             unit = f" ({unit_of(workload)})" if unit_of else ""
             line = [workload.title + unit, *texts]
-            if spread and ours:
-                line.append(_ratio(cells, workload, ours, reference))
+            if compared and ours:
+                line.append(_ratio(cells, figure_of(workload), ours, reference))
             body.append(line)
         head = ["workload", *peers]
-        if spread and ours:
-            head.append(f"{ours} : {reference}")
+        if compared and ours:
+            head.append(f"{ours} / {reference}")
         return _table(f"{title}: {name}", head, body) if body else ""
 
     per = {"GiB": "s/GiB", "op": "µs/op"}
     scale = {"GiB": 1.0, "op": 1e6}
+    speed = table("speed (median ± half the range)", lambda w: w.figure, True,
+                  unit_of=lambda w: UNITS[w.figure], compared=True)
+    if brief:
+        return speed
     parts = [
-        table("speed (median ± half the range)", lambda w: w.figure, True,
-              unit_of=lambda w: UNITS[w.figure]),
+        speed,
         table("latency of one operation, µs, p50", lambda w: "p50_us"),
         table("latency of one operation, µs, p99", lambda w: "p99_us"),
         table("CPU of the daemon", lambda w: "daemon_cpu_per",
-              scale_of=lambda w: scale[w.unit], unit_of=lambda w: per[w.unit]),
+              scale_of=lambda w: scale[w.unit], unit_of=lambda w: per[w.unit], compared=True),
         table("CPU of the program that reads or writes", lambda w: "reader_cpu_per",
               scale_of=lambda w: scale[w.unit], unit_of=lambda w: per[w.unit]),
-        table("peak RSS of the daemon, MiB", lambda w: "peak_rss_mib"),
-        table("S3 requests per operation", lambda w: "requests_per_op"),
+        table("peak RSS of the daemon, MiB", lambda w: "peak_rss_mib", compared=True),
+        table("S3 requests", lambda w: "requests_per", unit_of=lambda w: f"per {w.unit}"),
         table("bytes fetched per byte asked for", lambda w: "fetched_per_asked"),
     ]
     return "\n".join(part for part in parts if part)
@@ -138,7 +142,16 @@ def rows_of(results, place, workloads):
     return rows
 
 
-def markdown(document, workloads):
+def _noise(results):
+    """How often other programs of the machine were in the way."""
+    runs = [run for r in results for run in r["runs"] if "foreign_cpus" in run]
+    noisy = sum(1 for run in runs if run["foreign_cpus"] > NOISE_CPUS)
+    return [f"In {noisy} of {len(runs)} measurements other programs used more than "
+            f"{NOISE_CPUS} of a CPU.", ""]
+
+
+def markdown(document, workloads, brief=False):
+    """All tables, or with `brief` only those of speed."""
     results = document["results"]
     peers = list(document["peers"])
     ours = "mount-s3" if {"mount-s3", "mountpoint"} <= set(peers) else None
@@ -152,7 +165,8 @@ def markdown(document, workloads):
     lines.append("")
     for place in places(results):
         rows = rows_of(results, place, workloads)
-        lines.append(_place(place_name(*place), rows, peers, ours, "mountpoint"))
+        lines.append(_place(place_name(*place), rows, peers, ours, "mountpoint", brief))
+    lines += _noise(results)
     failed = [r for r in results if "failed" in r]
     if failed:
         lines += ["### What failed", ""]
@@ -162,7 +176,7 @@ def markdown(document, workloads):
     return "\n".join(lines)
 
 
-def write(document, workloads, directory):
+def write(document, workloads, goals, directory):
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "results.json").write_text(json.dumps(document, indent=1) + "\n")
-    (directory / "results.md").write_text(markdown(document, workloads))
+    (directory / "results.md").write_text(markdown(document, workloads) + "\n" + goals)

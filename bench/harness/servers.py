@@ -8,7 +8,6 @@ and stopped by pid. MinIO keeps its data below --work; s3d keeps them in memory.
 import json
 import os
 import pathlib
-import shutil
 import socket
 import urllib.error
 import urllib.parse
@@ -21,7 +20,7 @@ from .s3 import S3
 BUCKET = "bench"
 ACCESS_KEY = "benchuser"
 SECRET_KEY = "benchsecret"
-MINIO_SOURCE = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
+GET_MINIO = pathlib.Path(__file__).resolve().parents[2] / "tools/get-minio"
 
 
 def free_port():
@@ -100,24 +99,28 @@ class Minio(Server):
             [self.program, "server", self.data, "--address", self.host], env,
             self.data.parent / "minio.log")
         procs.wait_for("minio", self._ready, self.child)
-        self.client().create_bucket()
 
     def _ready(self):
-        try:
-            with urllib.request.urlopen(self.url + "/minio/health/ready", timeout=2) as r:
-                return r.status == 200
-        except (urllib.error.URLError, OSError):
+        """Its health page says yes some time before it takes requests."""
+        if not self.reachable():
             return False
+        try:
+            self.client().create_bucket()
+        except BenchError:
+            return False
+        return True
 
     @staticmethod
     def find(given):
-        candidates = [given, os.environ.get("MINIO"), shutil.which("minio"),
-                      os.path.expanduser("~/go/bin/minio")]
-        for candidate in candidates:
+        """The program given, or the pinned one, which is built when it is not there."""
+        for candidate in (given, os.environ.get("MINIO")):
             if candidate and os.access(candidate, os.X_OK):
                 return candidate
-        raise BenchError("no minio: give --minio PROGRAM, or build it with "
-                         f"`go install {MINIO_SOURCE}`")
+        path = procs.output([GET_MINIO, "--path"]).strip()
+        if not os.access(path, os.X_OK):
+            print("building MinIO from its source, some minutes", flush=True)
+            path = procs.output([GET_MINIO], seconds=3600).strip()
+        return path
 
 
 class S3d(Server):
@@ -159,7 +162,12 @@ class S3d(Server):
         self._admin("POST", "reset")
 
     def counters(self):
-        return json.loads(self._admin("GET", "counters"))
+        """s3d counts each operation under its name; `requests` is their sum."""
+        values = json.loads(self._admin("GET", "counters"))
+        totals = {name: values.pop(name) for name in
+                  ("connections", "bytes_in", "bytes_out", "errors")}
+        used = {name: count for name, count in values.items() if count}
+        return {"requests": sum(used.values()), **totals, "operations": used}
 
     @staticmethod
     def find(given, build):

@@ -4,7 +4,7 @@
  * Read-ahead window of one sequential reader. Pure arithmetic: no I/O, no lock,
  * no clock.
  *
- *   first sequential read    WINDOW_MIN
+ *   first sequential read    WINDOW_MIN, or what was read until then
  *   reader had to wait and   doubled, at most what the run has proven:
  *   used half of the window  the run itself up to 2 MiB, then four times it
  *   cap fell (budget)        cut to it
@@ -22,6 +22,7 @@
 #include "base/macro.h"
 
 #define PROVEN	    (2 * MIB)
+#define START_MAX   (4 * MIB)
 #define PARTS_FEW   4
 #define PARTS_MANY  8
 #define PART_MIDDLE (4 * MIB)
@@ -39,7 +40,7 @@ static uint64_t bound_by_run(uint64_t run)
 void window_read(struct window *w, uint64_t run, bool waited, uint64_t cap)
 {
 	if (w->size == 0) {
-		w->size = WINDOW_MIN;
+		w->size = max_u64(WINDOW_MIN, min_u64(run, START_MAX));
 		w->grown_at = run;
 	} else if (waited && run - w->grown_at >= w->size / 2) {
 		uint64_t size = min_u64(w->size * 2, bound_by_run(run));

@@ -473,6 +473,41 @@ static void cancel_before_submission_and_after_the_end(void)
 	(void)close(fds[1]);
 }
 
+struct sync_cancel {
+	struct probe p;
+	int sv[2];
+	char buf[4];
+	bool let_go;
+};
+
+static void cancel_in_sync(void *arg)
+{
+	struct sync_cancel *c = arg;
+	struct loop *l = loop_current();
+
+	loop_recv(l, &c->p.op, c->sv[0], c->buf, sizeof(c->buf));
+	loop_cancel_sync(l, &c->p.op);
+	c->let_go = !c->p.op.in_flight && c->p.ended == 0;
+	check_int(write(c->sv[1], "abc", 3), ==, 3);
+}
+
+static void after_a_synchronous_cancel_the_memory_is_free(void)
+{
+	struct sync_cancel c = {.sv = {-1, -1}};
+
+	loop = start_loop(NULL);
+	probe_init(&c.p);
+	require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, c.sv) == 0);
+	require(on_loop(loop, cancel_in_sync, &c));
+	check(c.let_go);
+	check_int(probe_wait(&c.p), ==, -ECANCELED);
+	end_loop(loop);
+	check_int(c.buf[0], ==, 0);
+	check_int(c.p.ended, ==, 1);
+	(void)close(c.sv[0]);
+	(void)close(c.sv[1]);
+}
+
 static void a_reused_descriptor_gets_no_old_event(void)
 {
 	struct probe old, p;
@@ -666,6 +701,7 @@ int main(void)
 		TEST(stop_ends_more_than_the_rings_hold),
 		TEST(each_kind_can_be_cancelled),
 		TEST(cancel_before_submission_and_after_the_end),
+		TEST(after_a_synchronous_cancel_the_memory_is_free),
 		TEST(a_reused_descriptor_gets_no_old_event),
 		TEST(files_are_read_and_written_at_offsets),
 		TEST(many_file_operations_and_cancelled_ones),

@@ -220,7 +220,11 @@ static void fetch(struct block_source *source, struct loop *l, struct source_fet
 		m->asked += f->length;
 		list_append(&m->live, &s->node);
 	}
-	again(s, vary(s, m->script.head_delay_ns));
+	if (s->script.verdict)
+		s->err = s->script.verdict(f, &s->fail_at);
+	if (!s->err)
+		s->fail_at = UINT64_MAX;
+	again(s, vary(s, s->script.head_delay_ns));
 	(void)sem_post(&m->arrivals);
 }
 

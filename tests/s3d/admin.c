@@ -238,8 +238,7 @@ static int generate_one(struct req *r, const char *key, uint64_t i, uint64_t siz
 	o->pattern = i * GENERATED_START % PATTERN_PERIOD;
 	o->size = size;
 	hash_once(HASH_MD5, id, sizeof(id), d);
-	text_hex(d, sizeof(d), o->etag);
-	(void)strncat(o->etag, "-1", sizeof(o->etag) - strlen(o->etag) - 1);
+	text_other_etag(d, o->etag);
 	e = bucket_put(r->bucket, key, o, NULL);
 	if (e < 0)
 		object_unref(o);

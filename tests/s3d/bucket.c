@@ -129,8 +129,7 @@ static int object_of_file(const char *path, const struct stat *st, bool borrowed
 	o->size = o->seg[0].len = (uint64_t)st->st_size;
 	o->mtime_ns = id[2] * 1000000000u + id[3];
 	hash_once(HASH_MD5, id, sizeof(id), d);
-	text_hex(d, sizeof(d), o->etag);
-	(void)strncat(o->etag, "-1", sizeof(o->etag) - strlen(o->etag) - 1);
+	text_other_etag(d, o->etag);
 	*ret = take_ptr(&o);
 	return 0;
 }

@@ -67,6 +67,16 @@ void buf_char(struct buf *b, char c)
 	buf_add(b, &c, 1);
 }
 
+void buf_u64(struct buf *b, uint64_t v)
+{
+	char digits[20], *p = digits + sizeof(digits);
+
+	do
+		*--p = (char)('0' + v % 10);
+	while (v /= 10);
+	buf_add(b, p, (size_t)(digits + sizeof(digits) - p));
+}
+
 void buf_printf(struct buf *b, const char *fmt, ...)
 {
 	va_list ap, again;
@@ -177,7 +187,11 @@ void buf_hex(struct buf *b, const void *data, size_t len)
 
 void buf_elem(struct buf *b, const char *name, const char *value)
 {
-	buf_printf(b, "<%s>", name);
+	buf_char(b, '<');
+	buf_str(b, name);
+	buf_char(b, '>');
 	buf_xml(b, value);
-	buf_printf(b, "</%s>", name);
+	buf_add(b, "</", 2);
+	buf_str(b, name);
+	buf_char(b, '>');
 }

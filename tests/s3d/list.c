@@ -22,7 +22,8 @@ struct page {
 	bool url, owner;
 
 	/* what was found */
-	struct buf *contents; /* one per entry, so that the order can be changed */
+	struct buf contents;
+	size_t *ends; /* of each entry in contents, so that the order can be changed */
 	unsigned ncontents;
 	struct buf prefixes;
 	unsigned count;
@@ -32,38 +33,42 @@ struct page {
 
 static void add_name(const struct page *p, struct buf *x, const char *elem, const char *name)
 {
+	if (!p->url) {
+		buf_elem(x, elem, name);
+		return;
+	}
 	buf_printf(x, "<%s>", elem);
-	if (p->url)
-		buf_uri(x, name, true, true);
-	else
-		buf_xml(x, name);
+	buf_uri(x, name, true, true);
 	buf_printf(x, "</%s>", elem);
 }
 
 static void add_object(struct req *r, struct page *p, const char *key, const struct object *o)
 {
 	const char *class = object_meta(o, "x-amz-storage-class");
-	struct buf *x = &p->contents[p->ncontents++];
+	bool quoted = !server_quirk(r->srv, QUIRK_ETAG_NO_QUOTES);
+	struct buf *x = &p->contents;
 	char date[TEXT_DATE_MAX];
 
 	buf_str(x, "<Contents>");
 	add_name(p, x, "Key", key);
 	text_iso_date(o->mtime_ns, date);
-	buf_printf(x, "<LastModified>%s</LastModified>", date);
-	if (server_quirk(r->srv, QUIRK_ETAG_NO_QUOTES))
-		buf_printf(x, "<ETag>%s</ETag>", o->etag);
-	else
-		buf_printf(x, "<ETag>&quot;%s&quot;</ETag>", o->etag);
+	buf_elem(x, "LastModified", date);
+	buf_str(x, quoted ? "<ETag>&quot;" : "<ETag>");
+	buf_str(x, o->etag);
+	buf_str(x, quoted ? "&quot;</ETag>" : "</ETag>");
 	if (o->checksum) {
 		buf_str(x, "<ChecksumAlgorithm>");
 		buf_str(x, checksum_upper(checksum_by_name(o->checksum)));
 		buf_str(x, "</ChecksumAlgorithm>");
 	}
-	buf_printf(x, "<Size>%llu</Size>", (unsigned long long)o->size);
+	buf_str(x, "<Size>");
+	buf_u64(x, o->size);
+	buf_str(x, "</Size>");
 	if (p->owner)
 		buf_str(x, "<Owner><ID>s3d</ID><DisplayName>s3d</DisplayName></Owner>");
 	buf_elem(x, "StorageClass", class ? class : "STANDARD");
 	buf_str(x, "</Contents>");
+	p->ends[p->ncontents++] = x->len;
 }
 
 /* The least string above all that begin with `s`; NULL if there is none. */
@@ -184,16 +189,18 @@ static void add_token(const struct page *p, struct buf *x)
 
 static void add_contents(struct req *r, struct page *p, struct buf *x)
 {
-	bool reversed = server_quirk(r->srv, QUIRK_LIST_UNORDERED);
+	const struct buf *c = &p->contents;
 
-	for (unsigned i = 0; i < p->ncontents; i++) {
-		const struct buf *c = &p->contents[reversed ? p->ncontents - 1 - i : i];
-
+	if (!server_quirk(r->srv, QUIRK_LIST_UNORDERED))
 		buf_add(x, c->data, c->len);
-		x->failed |= c->failed;
-	}
+	else
+		for (unsigned i = p->ncontents; i-- > 0;) {
+			size_t begin = i ? p->ends[i - 1] : 0;
+
+			buf_add(x, c->data + begin, p->ends[i] - begin);
+		}
 	buf_add(x, p->prefixes.data, p->prefixes.len);
-	x->failed |= p->prefixes.failed;
+	x->failed |= c->failed || p->prefixes.failed;
 }
 
 static void list(struct req *r, struct page *p, bool v2)
@@ -201,8 +208,7 @@ static void list(struct req *r, struct page *p, bool v2)
 	const char *token = req_param(r, "continuation-token");
 	struct buf *x;
 
-	p->contents = req_alloc(r, (p->max + 1) * sizeof(*p->contents));
-	memset(p->contents, 0, (p->max + 1) * sizeof(*p->contents));
+	p->ends = req_alloc(r, (p->max + 1) * sizeof(*p->ends));
 	pthread_rwlock_rdlock(&r->bucket->lock);
 	fill_page_locked(r, &r->bucket->index, p);
 	pthread_rwlock_unlock(&r->bucket->lock);
@@ -237,8 +243,7 @@ static void list(struct req *r, struct page *p, bool v2)
 	add_contents(r, p, x);
 	buf_str(x, "</ListBucketResult>");
 
-	for (unsigned i = 0; i < p->ncontents; i++)
-		buf_fini(&p->contents[i]);
+	buf_fini(&p->contents);
 	buf_fini(&p->prefixes);
 }
 

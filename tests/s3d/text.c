@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <openssl/evp.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "text.h"
@@ -21,6 +20,12 @@ void text_hex(const void *data, size_t len, char *out)
 		out[2 * i + 1] = hex[p[i] & 15];
 	}
 	out[2 * len] = '\0';
+}
+
+void text_other_etag(const uint8_t raw[16], char *out)
+{
+	text_hex(raw, 16, out);
+	memcpy(out + 32, "-1", 3);
 }
 
 static int nibble(char c)
@@ -115,15 +120,34 @@ void text_http_date(time_t t, char out[TEXT_DATE_MAX])
 	(void)strftime(out, TEXT_DATE_MAX, "%a, %d %b %Y %H:%M:%S GMT", &tm);
 }
 
+static char *put_digits(char *out, unsigned v, int n)
+{
+	for (int i = n - 1; i >= 0; i--, v /= 10)
+		out[i] = (char)('0' + v % 10);
+	return out + n;
+}
+
+/* A listing prints a thousand of these: no strftime. */
 void text_iso_date(uint64_t ns, char out[TEXT_DATE_MAX])
 {
 	time_t t = (time_t)(ns / 1000000000u);
 	struct tm tm;
-	size_t n;
 
 	gmtime_r(&t, &tm);
-	n = strftime(out, TEXT_DATE_MAX, "%Y-%m-%dT%H:%M:%S", &tm);
-	(void)snprintf(out + n, TEXT_DATE_MAX - n, ".%03uZ", (unsigned)(ns / 1000000u % 1000u));
+	out = put_digits(out, (unsigned)tm.tm_year + 1900, 4);
+	*out++ = '-';
+	out = put_digits(out, (unsigned)tm.tm_mon + 1, 2);
+	*out++ = '-';
+	out = put_digits(out, (unsigned)tm.tm_mday, 2);
+	*out++ = 'T';
+	out = put_digits(out, (unsigned)tm.tm_hour, 2);
+	*out++ = ':';
+	out = put_digits(out, (unsigned)tm.tm_min, 2);
+	*out++ = ':';
+	out = put_digits(out, (unsigned)tm.tm_sec, 2);
+	*out++ = '.';
+	out = put_digits(out, (unsigned)(ns / 1000000u % 1000u), 3);
+	memcpy(out, "Z", 2);
 }
 
 static int parse_date(const char *s, const char *fmt, time_t *ret)

@@ -22,6 +22,8 @@ must_check int text_unhex(const char *s, size_t len, uint8_t *ret_out);
 
 /* out holds 4 * ((len + 2) / 3) + 1 bytes. */
 void text_base64(const void *data, size_t len, char *out);
+/* An ETag that is no MD5: hex of 16 bytes, "-1". `out` holds 35 bytes. */
+void text_other_etag(const uint8_t raw[16], char *out);
 /* Exactly `len` bytes are expected. */
 must_check int text_unbase64(const char *s, size_t len, uint8_t *ret_out);
 

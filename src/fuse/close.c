@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * FLUSH (each close of a descriptor), FSYNC and RELEASE (the last one is gone).
+ *
+ *   close of a write handle by            does
+ *   its opener's process, data written    finishes the upload and waits for it
+ *   its opener, being killed by a signal  aborts: half a file is not published
+ *   its opener, nothing written           finishes if nobody else can hold it,
+ *                                         else leaves it pending
+ *   another process (a fork)              leaves it pending
+ *
+ * What is pending at release is finished then, and nobody hears of an error but
+ * the log.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "fuse/handle.h"
+#include "fuse/io.h"
+#include "fuse/proc.h"
+#include "fuse/reply.h"
+#include "fuse/request.h"
+#include "fuse/state.h"
+#include "fuse/writer.h"
+
+struct closing {
+	struct request r;
+	struct writer_wait wait;
+	bool sync;
+};
+
+static void closing_free(struct request *r)
+{
+	free(container_of(r, struct closing, r));
+}
+
+static int sync_errno(int err)
+{
+	return err == -EFBIG ? -ENOSPC : err; /* fsync(2) knows no EFBIG */
+}
+
+static void on_ended(struct writer_wait *w, int err)
+{
+	struct closing *c = container_of(w, struct closing, wait);
+
+	(void)reply_err(&c->r, c->sync ? sync_errno(err) : err);
+	request_unref(&c->r);
+}
+
+/* Finishes the upload; its result is the answer. */
+static void finish_and_wait(struct request *stack, struct handle *h, bool sync)
+{
+	struct closing *c = calloc(1, sizeof(*c));
+
+	if (!c) {
+		(void)reply_err(stack, -ENOMEM);
+		return;
+	}
+	c->r = *stack;
+	c->r.free = closing_free;
+	list_init(&c->r.watch_node);
+	c->wait.done = on_ended;
+	c->sync = sync;
+	request_watch(&c->r);
+	writer_finish(h, &c->wait);
+}
+
+static void flush_write(struct request *r, struct handle *h)
+{
+	uint64_t size = upload_size(h->upload);
+	bool owner;
+	int err = 0;
+
+	if (writer_done(h, &err)) {
+		(void)reply_err(r, err);
+		return;
+	}
+	owner = writer_is_owner(h, r->tid);
+	if (owner && proc_was_killed(r->tid)) {
+		log_warn(LOG_FUSE, "writer %d was killed after %llu bytes: not uploaded",
+			 (int)r->tid, (unsigned long long)size);
+		writer_fail(h, -EIO);
+		(void)reply_err(r, -EIO);
+		return;
+	}
+	if (owner && (size > 0 || proc_holds_alone(h->tgid, h->inode->name))) {
+		finish_and_wait(r, h, /* sync= */ false);
+		return;
+	}
+	writer_pending(h);
+	(void)reply_err(r, 0);
+}
+
+void io_flush(struct fs *fs, fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi)
+{
+	struct handle *h = (struct handle *)(uintptr_t)fi->fh;
+	struct request r;
+
+	request_init(&r, fs, req, "flush", ino);
+	if (h->write) {
+		flush_write(&r, h);
+		return;
+	}
+	handle_deactivate(h);
+	/* The kernel then stops telling: on a read-only mount nothing depends on it. */
+	(void)reply_err(&r, fs->config.read_only ? -ENOSYS : 0);
+}
+
+void io_fsync(struct fs *fs, fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi)
+{
+	struct handle *h = (struct handle *)(uintptr_t)fi->fh;
+	struct request r;
+
+	request_init(&r, fs, req, "fsync", ino);
+	if (h->write)
+		finish_and_wait(&r, h, /* sync= */ true);
+	else
+		(void)reply_err(&r, 0);
+}
+
+void io_release(struct fs *fs, fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi)
+{
+	struct handle *h = (struct handle *)(uintptr_t)fi->fh;
+	struct request r;
+
+	request_init(&r, fs, req, "release", ino);
+	if (h->write)
+		writer_finish(h, NULL);
+	(void)reply_err(&r, 0);
+	handle_unref(h);
+}

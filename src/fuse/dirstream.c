@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Loading of pages, one at a time in a chain: the token of page n + 1 is known
+ * when page n has come. `wanted` is the page the reader asked for last; pages up
+ * to AHEAD beyond it are requested without being asked for.
+ *
+ *   idle     reader wants a page that is not here, or one ahead   loading
+ *   loading  page came                       slot filled, mark of the next set
+ *   loading  failed                          idle; who waits is told, a later
+ *                                            read tries again
+ *
+ * Locals and marks never change once made, so that merging runs without a lock
+ * on the loop where the page came in.
+ */
+#include "fuse/dirstream.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "fuse/name.h"
+#include "fuse/state.h"
+
+#define AHEAD 1
+
+/* Where a page starts. */
+struct mark {
+	char *token;		    /* NULL: the first page */
+	char *lo;		    /* last key before it, "" for the first */
+	struct merge_name *carried; /* names and objects are ours */
+	size_t ncarried;
+};
+
+struct dirstream {
+	/* set at creation */
+	struct fs *fs;
+	struct inode *dir; /* counted */
+	struct merge_name *locals;
+	size_t nlocals;
+
+	_Atomic unsigned refs;
+
+	struct page_wait arrival; /* the one load in flight */
+
+	/* under fs->lock */
+	struct mark *marks;
+	size_t nmarks;
+	struct dirpage slots[DIRSTREAM_SLOTS];
+	unsigned nslots;
+	uint64_t wanted, loading_index;
+	bool loading, warned;
+	uint64_t npages; /* known when the last page was seen, else UINT64_MAX */
+	struct list waiters;
+};
+
+static void names_free(struct merge_name *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free((char *)(uintptr_t)names[i].name);
+		free((void *)(uintptr_t)names[i].object);
+	}
+	free(names);
+}
+
+static int name_copy(const struct merge_name *from, struct merge_name *ret)
+{
+	struct s3_object *o = NULL;
+	char *name = strndup(from->name, from->len);
+
+	if (from->object)
+		o = malloc(sizeof(*o));
+	if (!name || (from->object && !o)) {
+		free(name);
+		free(o);
+		return -ENOMEM;
+	}
+	if (o)
+		*o = *from->object;
+	*ret = *from;
+	ret->name = name;
+	ret->object = o;
+	return 0;
+}
+
+static int by_name(const void *pa, const void *pb)
+{
+	const struct merge_name *a = pa, *b = pb;
+
+	return name_cmp(a->name, a->len, b->name, b->len);
+}
+
+static int snapshot_locals(struct dirstream *s)
+{
+	struct list *n, *head = &s->dir->dir->locals;
+	size_t count = 0;
+
+	list_for_each (n, head)
+		count++;
+	s->locals = calloc(count + 1, sizeof(*s->locals));
+	if (!s->locals)
+		return -ENOMEM;
+	list_for_each (n, head) {
+		const struct inode *i = list_entry(n, struct inode, local_node);
+		struct merge_name name = {.name = i->name, .len = i->name_len, .kind = MERGE_LOCAL};
+
+		if (name_copy(&name, &s->locals[s->nlocals]) < 0)
+			return -ENOMEM;
+		s->nlocals++;
+	}
+	if (s->nlocals > 1)
+		qsort(s->locals, s->nlocals, sizeof(*s->locals), by_name);
+	return 0;
+}
+
+static void marks_free(struct dirstream *s)
+{
+	for (size_t i = 0; i < s->nmarks; i++) {
+		free(s->marks[i].token);
+		free(s->marks[i].lo);
+		names_free(s->marks[i].carried, s->marks[i].ncarried);
+	}
+	free(s->marks);
+}
+
+int dirstream_new_locked(struct fs *fs, struct inode *dir, struct dirstream **ret)
+{
+	struct dirstream *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->fs = fs;
+	s->dir = dir;
+	s->refs = 1;
+	s->npages = UINT64_MAX;
+	list_init(&s->waiters);
+	s->marks = calloc(1, sizeof(*s->marks));
+	if (s->marks) {
+		s->nmarks = 1;
+		s->marks[0].lo = strdup("");
+	}
+	if (!s->marks || !s->marks[0].lo || snapshot_locals(s) < 0) {
+		names_free(s->locals, s->nlocals);
+		marks_free(s);
+		free(s);
+		return -ENOMEM;
+	}
+	inode_ref(dir);
+	*ret = s;
+	return 0;
+}
+
+struct dirstream *dirstream_ref(struct dirstream *s)
+{
+	atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+	return s;
+}
+
+static void slot_free(struct dirpage *slot)
+{
+	dirmerge_free(&slot->merge);
+	page_unref(slot->page);
+}
+
+void dirstream_unref(struct dirstream *s)
+{
+	if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	for (unsigned i = 0; i < s->nslots; i++)
+		slot_free(&s->slots[i]);
+	names_free(s->locals, s->nlocals);
+	marks_free(s);
+	fs_unref(s->fs, s->dir);
+	free(s);
+}
+
+static const struct dirpage *slot_find(const struct dirstream *s, uint64_t index)
+{
+	for (unsigned i = 0; i < s->nslots; i++) {
+		if (s->slots[i].index == index)
+			return &s->slots[i];
+	}
+	return NULL;
+}
+
+const struct dirpage *dirstream_page_locked(struct dirstream *s, uint64_t index, bool *ret_end)
+{
+	*ret_end = index >= s->npages;
+	if (*ret_end)
+		return NULL;
+	s->wanted = index;
+	return slot_find(s, index);
+}
+
+void dirstream_wait_locked(struct dirstream *s, struct dirstream_wait *w)
+{
+	list_append(&s->waiters, &w->node);
+}
+
+/* Where the next page starts, from what this one left. */
+static int mark_make(const struct page *p, const struct merge_out *m, struct mark *ret)
+{
+	struct mark k = {0};
+
+	k.token = strdup(p->s3->next_token);
+	k.lo = strndup(m->hi, m->hi_len);
+	k.carried = calloc(m->ncarry + 1, sizeof(*k.carried));
+	if (k.carried) {
+		for (size_t i = 0; i < m->ncarry; i++) {
+			if (name_copy(&m->carry[i], &k.carried[k.ncarried]) < 0)
+				break;
+			k.ncarried++;
+		}
+	}
+	if (!k.token || !k.lo || !k.carried || k.ncarried < m->ncarry) {
+		free(k.token);
+		free(k.lo);
+		names_free(k.carried, k.ncarried);
+		return -ENOMEM;
+	}
+	*ret = k;
+	return 0;
+}
+
+static int mark_add_locked(struct dirstream *s, uint64_t index, const struct page *p,
+			   const struct merge_out *m)
+{
+	struct mark *more, k;
+	int r;
+
+	if (index < s->nmarks)
+		return 0; /* a page that was read again */
+	more = realloc(s->marks, (s->nmarks + 1) * sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	s->marks = more;
+	r = mark_make(p, m, &k);
+	if (r < 0)
+		return r;
+	s->marks[s->nmarks++] = k;
+	return 0;
+}
+
+/* Makes room: the page farthest from the reader goes, to be freed by the caller. */
+static bool evict_locked(struct dirstream *s, struct dirpage *ret)
+{
+	unsigned worst = 0;
+	uint64_t far = 0;
+
+	if (s->nslots < DIRSTREAM_SLOTS)
+		return false;
+	for (unsigned i = 0; i < s->nslots; i++) {
+		uint64_t at = s->slots[i].index;
+		uint64_t d = at > s->wanted ? at - s->wanted : s->wanted - at;
+
+		if (d >= far) {
+			far = d;
+			worst = i;
+		}
+	}
+	*ret = s->slots[worst];
+	s->slots[worst] = s->slots[--s->nslots];
+	return true;
+}
+
+static int store_locked(struct dirstream *s, struct page *p, struct merge_out *m,
+			struct dirpage *evicted, bool *ret_evicted)
+{
+	uint64_t index = s->loading_index;
+	bool last = !p->s3->truncated;
+	int r;
+
+	if (!last) {
+		r = mark_add_locked(s, index + 1, p, m);
+		if (r < 0)
+			return r;
+	} else {
+		s->npages = index + 1;
+	}
+	*ret_evicted = evict_locked(s, evicted);
+	s->slots[s->nslots++] =
+		(struct dirpage){.index = index, .page = page_ref(p), .merge = *m, .last = last};
+	return 0;
+}
+
+static void warn_once(struct dirstream *s, const struct page *p, const struct merge_out *m)
+{
+	if (s->warned || (m->invalid == 0 && m->hidden == 0))
+		return;
+	s->warned = true;
+	log_warn(LOG_FUSE,
+		 "%s: %u keys are hidden behind an entry of the same name, "
+		 "%u are not valid file names and are hidden",
+		 p->prefix[0] ? p->prefix : "/", m->hidden, m->invalid);
+}
+
+static int merge_page(struct dirstream *s, struct page *p, struct merge_out *ret)
+{
+	const struct mark *k = &s->marks[s->loading_index];
+	struct merge_in in = {
+		.page = p->s3,
+		.prefix_len = p->prefix_len,
+		.lo = k->lo,
+		.lo_len = strlen(k->lo),
+		.locals = s->locals,
+		.nlocals = s->nlocals,
+		.carried = k->carried,
+		.ncarried = k->ncarried,
+	};
+
+	return dirmerge(&in, ret);
+}
+
+static void on_page(struct page_wait *w, struct page *p)
+{
+	struct dirstream *s = container_of(w, struct dirstream, arrival);
+	struct fs *fs = s->fs;
+	struct merge_out m = {0};
+	struct dirpage evicted;
+	bool have_evicted = false;
+	struct list waiters = LIST_INIT(waiters);
+	struct list *n;
+	int r = p->err;
+
+	if (r == 0)
+		r = merge_page(s, p, &m);
+	if (r == 0)
+		warn_once(s, p, &m);
+	{
+		WITH_LOCK(&fs->lock);
+		if (r == 0)
+			r = store_locked(s, p, &m, &evicted, &have_evicted);
+		s->loading = false;
+		list_splice(&waiters, &s->waiters);
+	}
+	if (r < 0)
+		dirmerge_free(&m);
+	if (have_evicted)
+		slot_free(&evicted);
+	while ((n = list_pop(&waiters))) {
+		struct dirstream_wait *wait = list_entry(n, struct dirstream_wait, node);
+
+		wait->done(wait, r);
+	}
+	if (r == 0)
+		dirstream_run(s);
+	dirstream_unref(s);
+}
+
+/* The page to request now: what is wanted, else the next ones; false: none. */
+static bool next_load_locked(struct dirstream *s, uint64_t *ret)
+{
+	if (s->loading)
+		return false;
+	for (uint64_t index = s->wanted; index <= s->wanted + AHEAD; index++) {
+		if (index >= s->npages)
+			return false;
+		if (slot_find(s, index))
+			continue;
+		/* beyond what is known, the chain is followed from its end */
+		*ret = index < s->nmarks ? index : s->nmarks - 1;
+		return true;
+	}
+	return false;
+}
+
+void dirstream_run(struct dirstream *s)
+{
+	struct fs *fs = s->fs;
+	struct page *p = NULL;
+	struct list waiters = LIST_INIT(waiters);
+	struct list *n;
+	uint64_t index;
+	int r = 0;
+
+	{
+		WITH_LOCK(&fs->lock);
+		if (!next_load_locked(s, &index))
+			return;
+		r = page_new_locked(fs, s->dir, s->marks[index].lo, s->marks[index].token,
+				    /* refresh= */ false, &p);
+		if (r == 0) {
+			s->loading = true;
+			s->loading_index = index;
+			s->arrival.done = on_page;
+			list_append(&p->waiters, &s->arrival.node);
+			dirstream_ref(s);
+		} else {
+			list_splice(&waiters, &s->waiters);
+		}
+	}
+	if (p) {
+		page_start(p);
+		page_unref(p);
+	}
+	while ((n = list_pop(&waiters))) {
+		struct dirstream_wait *w = list_entry(n, struct dirstream_wait, node);
+
+		w->done(w, r);
+	}
+}

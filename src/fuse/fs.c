@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * struct fs from beginning to end, and the few helpers everybody needs.
+ *
+ * The end, each step bounded: fs_unmount stops the requests; fs_drain finishes
+ * what its writers have closed, aborts what they have not, and closes the read
+ * streams on a loop; the loops stop, which ends every wait; fs_free frees what
+ * the kernel never released.
+ */
+#include "fuse/fs.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "fuse/handle.h"
+#include "fuse/listing.h"
+#include "fuse/negative.h"
+#include "fuse/poke.h"
+#include "fuse/readdir.h"
+#include "fuse/state.h"
+#include "fuse/writer.h"
+
+#define TTL_MINIMAL NSEC_PER_SEC
+#define CLOSE_WAIT  (2 * NSEC_PER_SEC)
+
+uint64_t fs_expiry(const struct fs *fs)
+{
+	uint64_t now = clock_now();
+
+	return fs->ttl > EXPIRES_NEVER - now ? EXPIRES_NEVER : now + fs->ttl;
+}
+
+char *fs_key_locked(struct fs *fs, const struct inode *i)
+{
+	_cleanup_(buf_fini) struct buf b = BUF_INIT(S3_KEY_MAX);
+
+	inode_key(i, fs->prefix, &b);
+	if (b.len == 0)
+		return strdup("");
+	return buf_take(&b);
+}
+
+char *fs_key(struct fs *fs, const struct inode *i)
+{
+	WITH_LOCK(&fs->lock);
+	return fs_key_locked(fs, i);
+}
+
+int fs_child_key_locked(struct fs *fs, const struct inode *dir, const char *name, char **ret)
+{
+	_cleanup_(buf_fini) struct buf b = BUF_INIT(S3_KEY_MAX);
+	int r;
+
+	inode_key(dir, fs->prefix, &b);
+	buf_puts(&b, name);
+	r = buf_error(&b);
+	if (r < 0)
+		return r == -EMSGSIZE ? -ENAMETOOLONG : r;
+	*ret = buf_take(&b);
+	return *ret ? 0 : -ENOMEM;
+}
+
+void fs_unref(struct fs *fs, struct inode *i)
+{
+	WITH_LOCK(&fs->lock);
+	itable_unref(&fs->table, i);
+}
+
+void fs_poke(struct fs *fs)
+{
+	poke(fs->drain_fd);
+}
+
+/* A page older than what we knew of the inode must not speak for its name. */
+static void on_inode_free(struct itable *t, struct inode *i)
+{
+	const struct list *n;
+	bool older = false;
+
+	(void)t;
+	if (!i->attached || !i->parent || i->told == 0)
+		return;
+	list_for_each (n, &i->parent->dir->pages)
+		older |= list_entry(n, struct page, dir_node)->requested < i->told;
+	if (older)
+		listing_forget_locked(i->parent, i->name, i->name_len);
+}
+
+static void set_config(struct fs *fs, const struct fs_config *c)
+{
+	fs->config = *c;
+	fs->config.bucket = fs->bucket;
+	fs->config.prefix = fs->prefix;
+	fs->owner = geteuid();
+	fs->revalidate = c->metadata_ttl == FS_TTL_MINIMAL;
+	fs->ttl = fs->revalidate ? TTL_MINIMAL : c->metadata_ttl;
+	fs->upload_config = (struct upload_config){
+		.client = c->client,
+		.budget = c->budget,
+		.loops = c->loops,
+		.nloops = c->nloops,
+		.part_size = c->write_part_size,
+		.parts_in_flight = c->parts_in_flight,
+		.overcommit_at = &fs->overcommit_at,
+		.attrs = c->put_attrs,
+	};
+}
+
+int fs_new(const struct fs_config *config, struct fs **ret)
+{
+	struct fs *fs = calloc(1, sizeof(*fs));
+	int r = -ENOMEM;
+
+	if (!fs)
+		return -ENOMEM;
+	lock_init(&fs->lock, RANK_FS);
+	list_init(&fs->negative_lru);
+	list_init(&fs->pages);
+	list_init(&fs->handles);
+	list_init(&fs->dirhandles);
+	fs->session.fd = fs->session.stopped_fd = -1;
+	watch_init(&fs->watch, config->loops[0]);
+	sweep_init(fs);
+	fs->drain_fd = poke_open();
+	fs->bucket = strdup(config->bucket);
+	fs->prefix = strdup(config->prefix);
+	if (fs->drain_fd < 0)
+		r = fs->drain_fd;
+	else if (fs->bucket && fs->prefix)
+		r = itable_init(&fs->table);
+	if (r < 0) {
+		fs_free(fs);
+		return r;
+	}
+	fs->table.on_free = on_inode_free;
+	set_config(fs, config);
+	*ret = fs;
+	return 0;
+}
+
+/* The next write handle in one of two states, referenced; NULL: none left. */
+static struct handle *next_writer(struct fs *fs, enum writer_state a, enum writer_state b)
+{
+	struct list *n;
+
+	WITH_LOCK(&fs->lock);
+	list_for_each (n, &fs->handles) {
+		struct handle *h = list_entry(n, struct handle, node);
+
+		if (h->write && (h->state == a || h->state == b))
+			return handle_ref(h);
+	}
+	return NULL;
+}
+
+static unsigned uploads(struct fs *fs)
+{
+	WITH_LOCK(&fs->lock);
+	return fs->uploads;
+}
+
+struct closer {
+	struct loop_task task;
+	struct fs *fs;
+	_Atomic bool done;
+};
+
+/* On a loop: streams belong there. */
+static void close_streams(struct loop_task *t)
+{
+	struct closer *c = container_of(t, struct closer, task);
+	struct fs *fs = c->fs;
+
+	for (;;) {
+		struct handle *h = NULL;
+		struct list *n;
+
+		{
+			WITH_LOCK(&fs->lock);
+			list_for_each (n, &fs->handles) {
+				h = list_entry(n, struct handle, node);
+				if (h->stream && !h->closed)
+					break;
+				h = NULL;
+			}
+			if (h) {
+				h->closed = true;
+				handle_ref(h);
+			}
+		}
+		if (!h)
+			break;
+		pf_close(h->stream);
+		handle_unref(h);
+	}
+	atomic_store(&c->done, true);
+	fs_poke(fs);
+}
+
+unsigned fs_drain(struct fs *fs, uint64_t deadline)
+{
+	struct closer closer = {.task.run = close_streams, .fs = fs};
+	struct handle *h;
+	unsigned before;
+
+	{
+		WITH_LOCK(&fs->lock);
+		fs->draining = true;
+		before = fs->uploads_lost;
+	}
+	while ((h = next_writer(fs, WRITER_OPEN, WRITER_OPEN))) {
+		writer_fail(h, -EIO);
+		handle_unref(h);
+	}
+	while ((h = next_writer(fs, WRITER_PENDING, WRITER_PENDING))) {
+		writer_finish(h, NULL);
+		handle_unref(h);
+	}
+	while (uploads(fs) > 0 && poke_wait(fs->drain_fd, deadline))
+		;
+	while ((h = next_writer(fs, WRITER_FINISHING, WRITER_FINISHING))) {
+		log_err(LOG_FUSE, "an upload was not done in time");
+		writer_fail(h, -EIO);
+		handle_unref(h);
+	}
+	loop_post(fs->config.loops[0], &closer.task);
+	deadline = clock_now() + CLOSE_WAIT;
+	while (!atomic_load(&closer.done))
+		(void)poke_wait(fs->drain_fd, deadline); /* the loop runs: it will come */
+	WITH_LOCK(&fs->lock);
+	return fs->uploads_lost - before;
+}
+
+static void free_pages(struct fs *fs)
+{
+	struct list dead = LIST_INIT(dead);
+
+	{
+		WITH_LOCK(&fs->lock);
+		listing_sweep_locked(fs, EXPIRES_NEVER, &dead);
+	}
+	listing_free_dead(&dead);
+}
+
+void fs_free(struct fs *fs)
+{
+	if (!fs)
+		return;
+	watch_fini(&fs->watch);
+	while (!list_empty(&fs->handles)) {
+		struct handle *h = list_entry(fs->handles.next, struct handle, node);
+
+		h->refs = 1; /* whoever held another is gone with the loops */
+		handle_unref(h);
+	}
+	if (fs->table.root) {
+		readdir_drop_all(fs);
+		free_pages(fs);
+		{
+			WITH_LOCK(&fs->lock);
+			negative_clear_locked(fs);
+			hash_fini(&fs->resolves);
+			itable_fini(&fs->table);
+		}
+	}
+	session_fini(&fs->session);
+	if (fs->drain_fd >= 0)
+		(void)close(fs->drain_fd);
+	free(fs->bucket);
+	free(fs->prefix);
+	lock_fini(&fs->lock);
+	free(fs);
+}

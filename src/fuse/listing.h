@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Pages of directory listings: what readdir reads out, and for as long as they
+ * are fresh the answer to lookups of every name they cover, present or absent.
+ *
+ * A page covers the names n with `lo` < n and "n/" <= `hi` (its last key), so
+ * that both the object n and the directory n would be on it; the last page of a
+ * directory has no `hi`. Names in a page are without the directory's key.
+ */
+#ifndef FUSE_LISTING_H
+#define FUSE_LISTING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/macro.h"
+#include "fuse/reconcile.h"
+#include "s3/s3.h"
+
+#define LISTING_PAGE_KEYS 1000
+#define LISTING_PAGES_MAX 16 /* kept to answer lookups, in the whole mount */
+
+struct fs;
+struct inode;
+
+struct page {
+	/* set at creation */
+	struct fs *fs;
+	struct inode *dir; /* counted */
+	char *prefix;	   /* the directory's key */
+	size_t prefix_len;
+	char *lo;	   /* names above it; "" from the start */
+	char *token;	   /* continuation token, NULL: from `lo` */
+	char *start_after; /* key of `lo`, NULL: from the start, or by token */
+	bool refresh;	   /* made for lookups, not by readdir */
+	uint64_t requested;
+
+	_Atomic unsigned refs;
+
+	struct s3_list_call call; /* the loop of page_start only */
+
+	/* under fs->lock until ready, then unchanged */
+	bool ready;
+	int err;
+	struct s3_page *s3; /* NULL on error */
+	const char *hi;	    /* NULL: up to the end */
+	size_t hi_len;
+	uint64_t expires;
+
+	/* under fs->lock */
+	struct list dir_node, lru; /* in dir->pages from the start; in fs->pages while it answers */
+	struct list waiters;
+	unsigned answers; /* lookups it decided */
+	char **unknown;	  /* names it may not speak for */
+	unsigned nunknown;
+	bool spoiled; /* too many of them: it speaks for no name */
+	bool mute;    /* answers no lookup any more */
+};
+
+struct page_wait {
+	/* The page is ready (see page->err); no lock held. The page is borrowed. */
+	void (*done)(struct page_wait *w, struct page *p);
+	struct list node;
+};
+
+/*
+ * A page not yet requested, one reference for the caller. `lo` and `token` are
+ * copied. With fs->lock held.
+ */
+int page_new_locked(struct fs *fs, struct inode *dir, const char *lo, const char *token,
+		    bool refresh, struct page **ret) must_check;
+void page_start(struct page *p); /* on a loop thread, no lock */
+struct page *page_ref(struct page *p);
+void page_unref(struct page *p); /* no lock held */
+
+/* Name of an entry: without the directory's key and a prefix's '/'. */
+const char *page_name(const struct page *p, const struct s3_entry *e, size_t *ret_len);
+
+/* False: we changed that name ourselves after the page was asked for. With fs->lock. */
+bool page_speaks_locked(const struct page *p, const char *name, size_t len);
+
+/* True when a fresh page decides what `name` is. All of these with fs->lock held. */
+bool listing_find_locked(struct fs *fs, struct inode *dir, const char *name, size_t len,
+			 uint64_t now, struct found *ret);
+/* A page in flight that is likely to cover the name, or NULL. */
+struct page *listing_loading_locked(struct inode *dir, const char *name, size_t len);
+/*
+ * Counts a lookup that memory could not answer; true when the next thing to do
+ * is a page from *ret_lo (len + 4 bytes) instead of this one name.
+ */
+bool listing_wanted_locked(struct fs *fs, struct inode *dir, const char *name, size_t len,
+			   bool known, uint64_t now, char *ret_lo);
+/* Pages may no longer speak for that name. */
+void listing_forget_locked(struct inode *dir, const char *name, size_t len);
+/* Pages that expired move to `dead`; free them with listing_free_dead, unlocked. */
+void listing_sweep_locked(struct fs *fs, uint64_t now, struct list *dead);
+void listing_free_dead(struct list *dead);
+
+#endif

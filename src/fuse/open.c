@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * OPEN. Reading: the version known for the inode is opened; unless it may be
+ * trusted, its first GET (prefetch) is at the same time the question whether it
+ * is still the current one. If not, ESTALE makes the kernel look the name up
+ * again and open what it finds. Writing: only a new file, or an object that is
+ * to be replaced (--allow-overwrite and O_TRUNC).
+ *
+ *   file is now        read                       write
+ *   nothing open       opens                      by the rules
+ *   readers active     opens                      EPERM
+ *   writer active      EPERM                      EPERM
+ *   writer closed,     the upload is finished     the same
+ *   upload pending     first, then from the top
+ *
+ * Any loop thread; the steps of one open follow each other.
+ */
+#include "fuse/open.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "fuse/attr.h"
+#include "fuse/find.h"
+#include "fuse/handle.h"
+#include "fuse/lookup.h"
+#include "fuse/name.h"
+#include "fuse/reply.h"
+#include "fuse/request.h"
+#include "fuse/state.h"
+#include "fuse/writer.h"
+
+struct open {
+	struct request r;
+	struct inode *inode; /* counted */
+	int flags;
+	struct handle *handle;
+	struct pf_open pf;
+	char *key, *etag;
+	struct writer_wait wait;
+};
+
+static void open_step(struct open *o);
+
+static void open_free(struct request *r)
+{
+	struct open *o = container_of(r, struct open, r);
+
+	free(o->key);
+	free(o->etag);
+	free(o);
+}
+
+/* Ends the open: the handle goes to the kernel, or away. */
+static void open_end(struct open *o, int err, struct fuse_file_info *fi)
+{
+	struct fs *fs = o->r.fs;
+	int r;
+
+	fs_unref(fs, o->inode);
+	if (err < 0) {
+		(void)reply_err(&o->r, err);
+		if (o->handle)
+			handle_unref(o->handle);
+	} else {
+		fi->fh = (uintptr_t)o->handle;
+		r = reply_open(&o->r, fi);
+		/* nobody got it, so that nobody will release it */
+		if (r < 0 && o->handle->write)
+			writer_fail(o->handle, -EIO);
+		if (r < 0)
+			handle_unref(o->handle);
+	}
+	request_unref(&o->r);
+}
+
+static void on_writer_ended(struct writer_wait *w, int err)
+{
+	(void)err; /* the inode says what became of it */
+	open_step(container_of(w, struct open, wait));
+}
+
+static bool wants_write(const struct fs *fs, const struct inode *i, int flags)
+{
+	int mode = flags & O_ACCMODE;
+
+	if (mode == O_WRONLY)
+		return true;
+	if (mode != O_RDWR)
+		return false;
+	return i->state == INODE_LOCAL || (fs->config.allow_overwrite && (flags & O_TRUNC));
+}
+
+/* The version is not the current one any more: what we know of the name is void. */
+static void version_stale(struct fs *fs, struct inode *i)
+{
+	WITH_LOCK(&fs->lock);
+	if (i->state != INODE_REMOTE)
+		return;
+	i->expires = 0;
+	if (i->parent && i->attached)
+		find_changed_locked(fs, i->parent, i->name, i->name_len);
+}
+
+static void on_stream(struct pf_open *p)
+{
+	struct open *o = container_of(p, struct open, pf);
+	struct fs *fs = o->r.fs;
+	struct fuse_file_info fi = {0};
+	bool direct = o->flags & O_DIRECT;
+
+	if (p->err == -ESTALE || p->err == -ENOENT) {
+		version_stale(fs, o->inode);
+		open_end(o, -ESTALE, NULL);
+		return;
+	}
+	if (p->err < 0) {
+		open_end(o, p->err, NULL);
+		return;
+	}
+	o->handle->stream = p->stream;
+	o->handle->size = p->size;
+	fi.direct_io = direct;
+	/* Readers that hinder nobody need not say when they close. */
+	fi.noflush = !fs->config.allow_overwrite;
+	{
+		WITH_LOCK(&fs->lock);
+		struct inode *i = o->inode;
+
+		if (p->revalidate && i->state == INODE_REMOTE) {
+			uint64_t expires = fs_expiry(fs);
+
+			if (i->attached && expires > i->expires)
+				i->expires = expires;
+		}
+		fi.keep_cache = !direct && i->opened && i->etag && strcmp(i->etag, o->etag) == 0;
+		i->opened = true;
+	}
+	open_end(o, 0, &fi);
+}
+
+static int read_prepare_locked(struct fs *fs, struct open *o)
+{
+	struct inode *i = o->inode;
+	int r;
+
+	if (i->state == INODE_LOCAL)
+		return -EPERM;
+	if (!i->attached)
+		return -ESTALE;
+	if (o->flags & O_TRUNC)
+		return -EPERM;
+	if (i->archived)
+		return -EACCES;
+	if (!i->etag)
+		return -ESTALE;
+	o->key = fs_key_locked(fs, i);
+	o->etag = strdup(i->etag);
+	if (!o->key || !o->etag)
+		return -ENOMEM;
+	r = handle_new_locked(fs, i, /* write= */ false, &o->handle);
+	if (r < 0)
+		return r;
+	o->pf = (struct pf_open){
+		.key = o->key,
+		.etag = o->etag,
+		.size = i->size,
+		.revalidate = fs->revalidate || (o->flags & O_DIRECT) || i->expires <= clock_now(),
+		.data_cached = i->data_seen && !(o->flags & O_DIRECT),
+		.done = on_stream,
+	};
+	return 0;
+}
+
+static int write_prepare_locked(struct fs *fs, struct open *o)
+{
+	struct inode *i = o->inode;
+
+	if (!i->attached)
+		return i->state == INODE_REMOTE ? -ESTALE : -ENOENT;
+	if (i->readers > 0)
+		return -EPERM;
+	if (i->state == INODE_REMOTE && !(fs->config.allow_overwrite && (o->flags & O_TRUNC)))
+		return -EPERM;
+	if (fs->draining)
+		return -EIO;
+	return writer_open_locked(fs, i, o->r.tid, &o->handle);
+}
+
+static void open_step(struct open *o)
+{
+	struct fs *fs = o->r.fs;
+	struct handle *pending = NULL;
+	bool write = false;
+	int r = 0;
+
+	{
+		WITH_LOCK(&fs->lock);
+		struct inode *i = o->inode;
+
+		if (i->writer && i->writer->state == WRITER_OPEN) {
+			r = -EPERM;
+		} else if (i->writer) {
+			/* a dup of the old descriptor may not go on writing */
+			i->writer->invalid = true;
+			pending = handle_ref(i->writer);
+		} else {
+			write = wants_write(fs, i, o->flags);
+			r = write ? write_prepare_locked(fs, o) : read_prepare_locked(fs, o);
+		}
+	}
+	if (pending) {
+		o->wait.done = on_writer_ended;
+		writer_finish(pending, &o->wait);
+		handle_unref(pending);
+	} else if (r < 0) {
+		open_end(o, r, NULL);
+	} else if (!write) {
+		pf_open(fs->config.pf, &o->pf);
+	} else {
+		struct fuse_file_info fi = {.direct_io = 1};
+
+		r = writer_start(o->handle);
+		if (r < 0)
+			writer_fail(o->handle, r);
+		open_end(o, r, &fi);
+	}
+}
+
+static int open_check_locked(struct fs *fs, uint64_t ino, int flags, struct open **ret)
+{
+	struct inode *i = itable_get(&fs->table, ino);
+	struct open *o;
+
+	if (!i)
+		return -ESTALE;
+	if (flags & (O_SYNC | O_DSYNC))
+		return -EINVAL;
+	if (i->is_dir)
+		return -EISDIR;
+	o = calloc(1, sizeof(*o));
+	if (!o)
+		return -ENOMEM;
+	o->inode = inode_ref(i);
+	o->flags = flags;
+	*ret = o;
+	return 0;
+}
+
+void open_file(struct fs *fs, fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi)
+{
+	struct request r;
+	struct open *o = NULL;
+	int err;
+
+	request_init(&r, fs, req, "open", ino);
+	{
+		WITH_LOCK(&fs->lock);
+		err = open_check_locked(fs, ino, fi->flags, &o);
+	}
+	if (err < 0) {
+		(void)reply_err(&r, err);
+		return;
+	}
+	o->r = r;
+	o->r.free = open_free;
+	list_init(&o->r.watch_node);
+	request_watch(&o->r);
+	open_step(o);
+}
+
+/* A free name in a directory that is still there: the new inode. */
+static int add_locked(struct fs *fs, uint64_t parent, const char *name, int flags,
+		      struct inode **ret)
+{
+	struct inode *dir = itable_get(&fs->table, parent), *i;
+	size_t len = strlen(name);
+	int r = name_check(name);
+
+	if (r < 0)
+		return r;
+	if (!dir || !dir->attached)
+		return -ENOENT;
+	if (!dir->is_dir)
+		return -ENOTDIR;
+	if (fs->draining)
+		return -EIO;
+	i = itable_child(&fs->table, dir, name, len);
+	if (i && (flags & O_EXCL || i->is_dir))
+		return -EEXIST;
+	if (i)
+		return -ESTALE; /* it came meanwhile: the kernel looks again and opens it */
+	r = itable_add(&fs->table, dir, name, len, /* is_dir= */ false, INODE_LOCAL, &i);
+	if (r < 0)
+		return r;
+	i->expires = fs_expiry(fs);
+	find_changed_locked(fs, dir, name, len);
+	*ret = i;
+	return 0;
+}
+
+static int create_locked(struct fs *fs, uint64_t parent, const char *name, int flags, pid_t tid,
+			 struct fuse_entry_param *e, struct handle **ret)
+{
+	struct inode *i = NULL;
+	int r;
+
+	if (flags & (O_SYNC | O_DSYNC))
+		return -EINVAL;
+	r = add_locked(fs, parent, name, flags, &i);
+	if (r < 0)
+		return r;
+	if ((flags & O_ACCMODE) == O_RDONLY)
+		r = -EPERM; /* an empty file that nobody writes can be neither read nor sent */
+	else
+		r = writer_open_locked(fs, i, tid, ret);
+	if (r < 0) {
+		itable_detach(&fs->table, i);
+		return r;
+	}
+	i->nlookup++;
+	attr_entry_locked(fs, i, e);
+	return 0;
+}
+
+void open_create(struct fs *fs, fuse_req_t req, uint64_t parent, const char *name,
+		 const struct fuse_file_info *want)
+{
+	struct request r;
+	struct fuse_entry_param e;
+	struct fuse_file_info fi = {.direct_io = 1};
+	struct handle *h = NULL;
+	int err;
+
+	request_init(&r, fs, req, "create", parent);
+	{
+		WITH_LOCK(&fs->lock);
+		err = create_locked(fs, parent, name, want->flags, r.tid, &e, &h);
+	}
+	if (err == 0)
+		err = writer_start(h);
+	if (err < 0) {
+		(void)reply_err(&r, err);
+	} else {
+		fi.fh = (uintptr_t)h;
+		err = reply_create(&r, &e, &fi);
+	}
+	if (err < 0 && h) {
+		writer_fail(h, err);
+		{
+			WITH_LOCK(&fs->lock);
+			itable_forget(&fs->table, h->inode, 1);
+		}
+		handle_unref(h);
+	}
+}
+
+void open_mknod(struct fs *fs, fuse_req_t req, uint64_t parent, const char *name, mode_t mode)
+{
+	struct request r;
+	struct fuse_entry_param e;
+	struct inode *i = NULL;
+	int err = S_ISREG(mode) ? 0 : -EINVAL;
+
+	request_init(&r, fs, req, "mknod", parent);
+	if (err == 0) {
+		WITH_LOCK(&fs->lock);
+		err = add_locked(fs, parent, name, O_EXCL, &i);
+		if (err == 0) {
+			i->nlookup++;
+			attr_entry_locked(fs, i, &e);
+		}
+	}
+	if (err < 0)
+		(void)reply_err(&r, err);
+	else if (reply_entry(&r, &e) < 0)
+		lookup_undo(fs, e.ino);
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * procfs. A signal that ends a process appears as SIGKILL in the pending mask of
+ * each of its threads (the kernel's complete_signal), except for those that dump
+ * core: they stay what they are until they are taken, so that their disposition
+ * has to be looked at. Any thread.
+ */
+#include "fuse/proc.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/parse.h"
+
+#define STATUS_MAX 8192
+#define DIGITS	   "0123456789"
+/* field numbers of proc(5), and a flag of the kernel's linux/sched.h */
+#define STAT_FLAGS     9
+#define STAT_EXIT_CODE 52
+#define PF_EXITING     0x4
+#define BIT(sig)       (UINT64_C(1) << ((sig)-1))
+
+/* Their default is to be ignored, to stop or to continue. */
+#define HARMLESS                                                                                   \
+	(BIT(SIGCHLD) | BIT(SIGURG) | BIT(SIGWINCH) | BIT(SIGCONT) | BIT(SIGSTOP) | BIT(SIGTSTP) | \
+	 BIT(SIGTTIN) | BIT(SIGTTOU))
+
+static int read_proc(pid_t tid, const char *file, char *ret, size_t len)
+{
+	char path[64];
+	_cleanup_(closep) int fd = -1;
+	ssize_t n;
+
+	if (tid <= 0)
+		return -ESRCH;
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)tid, file);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	n = read(fd, ret, len - 1);
+	if (n < 0)
+		return -errno;
+	ret[n] = '\0';
+	return 0;
+}
+
+/* The text after "\nNAME:\t", or NULL. */
+static const char *field(const char *status, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *s = strchr(status, '\n'); s; s = strchr(s + 1, '\n')) {
+		if (strncmp(s + 1, name, len) != 0 || s[1 + len] != ':')
+			continue;
+		s += len + 2;
+		return s + strspn(s, " \t");
+	}
+	return NULL;
+}
+
+static uint64_t mask(const char *status, const char *name)
+{
+	const char *s = field(status, name);
+	uint64_t v = 0;
+
+	for (; s && ((*s >= '0' && *s <= '9') || (*s >= 'a' && *s <= 'f')); s++)
+		v = v << 4 | (uint64_t)(*s <= '9' ? *s - '0' : *s - 'a' + 10);
+	return v;
+}
+
+void proc_parse_signals(const char *status, struct proc_signals *ret)
+{
+	*ret = (struct proc_signals){
+		.pending = mask(status, "SigPnd") | mask(status, "ShdPnd"),
+		.blocked = mask(status, "SigBlk"),
+		.ignored = mask(status, "SigIgn"),
+		.caught = mask(status, "SigCgt"),
+	};
+}
+
+bool proc_signals_fatal(const struct proc_signals *s)
+{
+	if (s->pending & BIT(SIGKILL))
+		return true;
+	return (s->pending & ~(s->blocked | s->ignored | s->caught | HARMLESS)) != 0;
+}
+
+bool proc_being_killed(pid_t tid)
+{
+	char status[STATUS_MAX];
+	struct proc_signals s;
+
+	if (read_proc(tid, "status", status, sizeof(status)) < 0)
+		return false;
+	proc_parse_signals(status, &s);
+	return proc_signals_fatal(&s);
+}
+
+int proc_tgid(pid_t tid, pid_t *ret)
+{
+	char status[STATUS_MAX];
+	const char *s;
+	uint64_t v;
+	int r = read_proc(tid, "status", status, sizeof(status));
+
+	if (r < 0)
+		return r;
+	s = field(status, "Tgid");
+	if (!s)
+		return -ESRCH;
+	r = parse_u64n(s, strspn(s, DIGITS), &v);
+	if (r < 0)
+		return r;
+	*ret = (pid_t)v;
+	return 0;
+}
+
+/* Fields of /proc/TID/stat after the command, which ends at the last ')': state is number 3. */
+static const char *stat_field(const char *stat, unsigned number)
+{
+	const char *s = strrchr(stat, ')');
+
+	for (unsigned n = 2; s && n < number; n++) {
+		s = strchr(s, ' ');
+		if (s)
+			s++;
+	}
+	return s;
+}
+
+/* Whether the thread is in its exit, and with which wait(2) status. */
+static bool exiting(pid_t tid, uint64_t *ret_code)
+{
+	char stat[STATUS_MAX];
+	const char *flags, *code;
+	uint64_t f = 0;
+
+	if (read_proc(tid, "stat", stat, sizeof(stat)) < 0)
+		return false;
+	flags = stat_field(stat, STAT_FLAGS);
+	code = stat_field(stat, STAT_EXIT_CODE);
+	if (!flags || !code || parse_u64n(flags, strspn(flags, DIGITS), &f) < 0 ||
+	    parse_u64n(code, strspn(code, DIGITS), ret_code) < 0)
+		return false;
+	return f & PF_EXITING;
+}
+
+bool proc_was_killed(pid_t tid)
+{
+	uint64_t code = 0;
+
+	/* a process that leaves by exit() has its status in the second byte */
+	return exiting(tid, &code) && (code & 0x7f) != 0;
+}
+
+static bool has_children(pid_t tgid)
+{
+	char path[64], c;
+	_cleanup_(closep) int fd = -1;
+
+	/* of the main thread only: what other threads forked is not seen there */
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)tgid, (int)tgid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 || read(fd, &c, 1) != 0;
+}
+
+static bool single_thread(pid_t tgid)
+{
+	char status[STATUS_MAX];
+	const char *s;
+
+	if (read_proc(tgid, "status", status, sizeof(status)) < 0)
+		return false;
+	s = field(status, "Threads");
+	return s && s[0] == '1' && (s[1] == '\n' || s[1] == '\0');
+}
+
+bool proc_holds_alone(pid_t tgid, const char *name)
+{
+	char path[64], target[4096];
+	DIR *d;
+	const struct dirent *e;
+	bool alone = true;
+	uint64_t code;
+
+	/* a parent that exits may leave its descriptors to a daemon */
+	if (tgid <= 0 || exiting(tgid, &code) || !single_thread(tgid) || has_children(tgid))
+		return false;
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)tgid);
+	d = opendir(path);
+	if (!d)
+		return false;
+	while (alone && (e = readdir(d))) {
+		ssize_t n = readlinkat(dirfd(d), e->d_name, target, sizeof(target) - 1);
+		const char *base;
+
+		if (n < 0)
+			continue;
+		target[n] = '\0';
+		base = strrchr(target, '/');
+		alone = !base || strncmp(base + 1, name, strlen(name)) != 0;
+	}
+	(void)closedir(d);
+	return alone;
+}

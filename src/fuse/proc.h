@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * What /proc tells about the thread behind a request. Reads of procfs only:
+ * they do not block, and never touch our own mount.
+ */
+#ifndef FUSE_PROC_H
+#define FUSE_PROC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/macro.h"
+
+/* A signal that ends the thread is pending. False when that cannot be known. */
+bool proc_being_killed(pid_t tid);
+/* Thread group (process) of a thread; -errno when it cannot be known. */
+int proc_tgid(pid_t tid, pid_t *ret) must_check;
+
+/* It is exiting because of a signal. False when that cannot be known. */
+bool proc_was_killed(pid_t tid);
+/*
+ * No other descriptor of that process looks like a file called `name`, and it
+ * has no children that could have inherited one. False when in doubt.
+ */
+bool proc_holds_alone(pid_t tgid, const char *name);
+
+/* The masks of /proc/TID/status. */
+struct proc_signals {
+	uint64_t pending, blocked, ignored, caught;
+};
+/* Whether one of the pending signals ends the process. Pure. */
+bool proc_signals_fatal(const struct proc_signals *s);
+/* Reads the masks out of the text of a status file. Pure. */
+void proc_parse_signals(const char *status, struct proc_signals *ret);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * struct fs: what the files of this folder share. `lock` (RANK_FS) protects the
+ * inode table and all that hangs on it: names, directory state, listing pages,
+ * lookups in flight, which handle reads or writes which inode. It is held for
+ * table work only, never over a call into s3/, prefetch/, upload or a reply.
+ */
+#ifndef FUSE_STATE_H
+#define FUSE_STATE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "base/hash.h"
+#include "base/list.h"
+#include "base/lock.h"
+#include "fuse/fs.h"
+#include "fuse/inode.h"
+#include "fuse/session.h"
+#include "fuse/sweep.h"
+#include "fuse/upload.h"
+#include "fuse/watch.h"
+
+struct fs {
+	/* set at creation */
+	struct fs_config config; /* strings are ours */
+	char *bucket, *prefix;
+	struct upload_config upload_config;
+	_Atomic uint64_t overcommit_at; /* see upload.h */
+	uid_t owner;	  /* who mounted */
+	uint64_t ttl;	  /* of names and attributes, nanoseconds */
+	bool revalidate;  /* every open asks the server */
+	bool check_owner; /* requests of other users are refused here; set by fs_mount */
+
+	struct session session;
+	struct watch watch;
+	struct sweep sweep;
+
+	struct lock lock;
+	/* under lock */
+	struct itable table;
+	struct hash resolves;  /* lookups in flight: resolve.by_name */
+	struct hash negatives; /* true misses: negative.c */
+	struct list negative_lru;
+	struct list pages; /* all listing pages that may answer, oldest first: page.lru */
+	unsigned npages;
+	struct list handles; /* every open file handle: handle.node */
+	unsigned uploads;    /* write handles whose upload has not ended */
+	unsigned uploads_lost;
+	bool draining;
+	struct list dirhandles; /* every open directory handle: readdir.c */
+	int drain_fd;		/* poke.h: `uploads` fell, or the streams were closed */
+};
+
+/* now + the metadata TTL, EXPIRES_NEVER when indefinite */
+uint64_t fs_expiry(const struct fs *fs);
+/* Whole key of an inode; NULL when out of memory or longer than S3 allows. Takes fs->lock. */
+char *fs_key(struct fs *fs, const struct inode *i) must_check;
+char *fs_key_locked(struct fs *fs, const struct inode *i) must_check;
+/* The same for a name in a directory; *ret is the heap string. 0, -ENAMETOOLONG, -ENOMEM. */
+int fs_child_key_locked(struct fs *fs, const struct inode *dir, const char *name,
+			char **ret) must_check;
+void fs_unref(struct fs *fs, struct inode *i); /* takes fs->lock */
+/* `uploads` fell. Any thread. */
+void fs_poke(struct fs *fs);
+
+#endif
