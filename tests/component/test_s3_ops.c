@@ -476,6 +476,24 @@ static void checksums_step_down_once(void)
 	script_end(4);
 }
 
+/* RestoreStatus is asked for until the server says that it does not know the header. */
+static void list_steps_down_once(void)
+{
+	struct s3_list_call l = {.max_keys = 1};
+
+	script_begin(
+		SCRIPT(ERROR_ANSWER("501 Not Implemented", "NotImplemented"), LIST_OK, LIST_OK),
+		NULL);
+	check_int(sync_list(&l), ==, 0);
+	s3_page_free(l.page);
+	check(sent_header(0, "x-amz-optional-object-attributes: RestoreStatus"));
+	check(!sent_header(1, "x-amz-optional-object-attributes"));
+	check_int(sync_list(&l), ==, 0);
+	s3_page_free(l.page);
+	check(!sent_header(2, "x-amz-optional-object-attributes"));
+	script_end(3);
+}
+
 /* A refusal that has another reason must not cost the checksums. */
 static void checksums_stay(void)
 {
@@ -816,6 +834,7 @@ int main(void)
 		TEST(credentials_are_read_again),
 		TEST(checksums_step_down_once),
 		TEST(checksums_stay),
+		TEST(list_steps_down_once),
 		TEST(checksum_of_the_answer),
 		TEST(put_once_only),
 		TEST(complete_again),
