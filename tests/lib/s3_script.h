@@ -29,9 +29,20 @@
 #define ERROR_ANSWER(status, code) \
 	BODY_ANSWER(status, "", "<Error><Code>" code "</Code><Message>m</Message></Error>")
 
+#define ETAG	"ETag: \"e1\"\r\n"
+#define HEAD_OK HEAD_ANSWER("200 OK", ETAG "Content-Length: 5\r\n")
+#define PUT_OK	EMPTY_ANSWER("200 OK", ETAG)
+#define BUSY	EMPTY_ANSWER("503 Slow Down", "")
+#define LIST_OK                                                                         \
+	BODY_ANSWER("200 OK", "",                                                       \
+		    "<ListBucketResult><Contents><Key>k</Key><Size>1</Size></Contents>" \
+		    "</ListBucketResult>")
+
+#define SCRIPT(...) ((const char *const[]){__VA_ARGS__, NULL})
+
 static struct raw_server *script_server;
 
-static struct raw_step script_step(const char *answer)
+static inline struct raw_step script_step(const char *answer)
 {
 	if (strcmp(answer, SCRIPT_RESET) == 0)
 		return (struct raw_step)RAW_RESET;
@@ -41,7 +52,7 @@ static struct raw_step script_step(const char *answer)
 }
 
 /* `config` gives all but bucket and endpoint; NULL: region us-east-1. */
-static void script_begin(const char *const *answers, const struct s3_config *config)
+static inline void script_begin(const char *const *answers, const struct s3_config *config)
 {
 	static struct raw_step steps[SCRIPT_MAX][3];
 	static const struct raw_step *scripts[SCRIPT_MAX + 1];
@@ -66,7 +77,7 @@ static void script_begin(const char *const *answers, const struct s3_config *con
 }
 
 /* The n-th request (from 0) contains `text`. */
-static bool sent(unsigned n, const char *text)
+static inline bool sent(unsigned n, const char *text)
 {
 	const char *request = raw_server_request(script_server, n);
 
@@ -74,14 +85,14 @@ static bool sent(unsigned n, const char *text)
 }
 
 /* The same without case: header names. */
-static bool sent_header(unsigned n, const char *text)
+static inline bool sent_header(unsigned n, const char *text)
 {
 	const char *request = raw_server_request(script_server, n);
 
 	return request && strcasestr(request, text) != NULL;
 }
 
-static void script_end(unsigned requests)
+static inline void script_end(unsigned requests)
 {
 	if (raw_server_request(script_server, requests) ||
 	    (requests && !raw_server_request(script_server, requests - 1)))
@@ -90,6 +101,28 @@ static void script_end(unsigned requests)
 	sync_end_client();
 	raw_server_free(script_server);
 	script_server = NULL;
+}
+
+/* A body in two pieces, and a PUT of it. */
+static char body_text[] = "hello";
+__attribute__((unused)) static const struct iovec body[2] = {{body_text, 2}, {body_text + 2, 3}};
+
+static inline struct s3_put_call put_call(const struct s3_put_attrs *attrs)
+{
+	return (struct s3_put_call){.key = "k", .attrs = attrs, .body = body, .nbody = 2};
+}
+
+/* In main, before the first client: credentials of ours and nobody else's settings. */
+static inline void script_environment(void)
+{
+	static const char *const vars[] = {"AWS_REGION", "AWS_SESSION_TOKEN", "AWS_MAX_ATTEMPTS",
+					   "AWS_ENDPOINT_URL"};
+
+	for (size_t i = 0; i < sizeof(vars) / sizeof(vars[0]); i++)
+		(void)unsetenv(vars[i]);
+	(void)setenv("AWS_CONFIG_FILE", "/nonexistent", 1);
+	(void)setenv("AWS_ACCESS_KEY_ID", "AK", 1);
+	(void)setenv("AWS_SECRET_ACCESS_KEY", "SK", 1);
 }
 
 #endif
