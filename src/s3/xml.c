@@ -102,7 +102,7 @@ void s3_xml_fail(struct s3_xml *x, int err)
 static const struct place *find(const struct place *p, enum field parent, const char *name)
 {
 	for (; p->name; p++)
-		if (p->parent == parent && strcmp(p->name, name) == 0)
+		if (p->parent == parent && p->name[0] == name[0] && strcmp(p->name, name) == 0)
 			return p;
 	return NULL;
 }
