@@ -243,6 +243,26 @@ def test_checksums(both, name, kind):
     assert header not in both.raw("GET", f"/bkt/{name}").headers
 
 
+def slow_crc(poly, width, data):
+    ones = (1 << width) - 1
+    c = ones
+    for byte in data:
+        c ^= byte
+        for _ in range(8):
+            c = c >> 1 ^ (poly if c & 1 else 0)
+    return base64.b64encode((c ^ ones).to_bytes(width // 8, "big")).decode()
+
+
+@pytest.mark.parametrize("kind, poly, width", [
+    ("crc32", 0xedb88320, 32), ("crc32c", 0x82f63b78, 32), ("crc64nvme", 0x9a6c9329ac4bc9b5, 64)])
+@pytest.mark.parametrize("size", [0, 7, 6143, 6144, 20001])
+def test_crcs_of_any_length(s3d, name, kind, poly, width, size):
+    data = os.urandom(size)
+    header = f"x-amz-checksum-{kind}"
+    r = s3d.raw("PUT", f"/bkt/{name}", {header: slow_crc(poly, width, data)}, data)
+    assert r.status == 200, r.body
+
+
 def test_malformed_checksum(both, name):
     r = both.raw("PUT", f"/bkt/{name}", {"x-amz-checksum-crc32c": "!!"}, CHECK)
     assert r.status == 400 and r.code() in ("InvalidRequest", "InvalidArgument")

@@ -47,6 +47,37 @@ def test_status_does_not_do_the_operation(s3d, key):
     assert get(s3d, key).body == BODY
 
 
+def test_status_before_the_body(s3d, name):
+    """arg=1: the server does not wait for an upload that it refuses."""
+    s3d.fault(op="PutObject", kind="status", code=503, s3code="SlowDown", arg=1, count=1)
+    request = s3dlib.botocore.awsrequest.AWSRequest("PUT", f"{s3d.url()}/bkt/{name}", headers={
+        "Host": f"127.0.0.1:{s3d.port}", "Content-Length": "1000000"})
+    s3dlib.sign(request, s3dlib.ACCESS, s3dlib.SECRET, s3dlib.REGION, None, None)
+    head = "".join(f"{k}: {v}\r\n" for k, v in request.headers.items())
+    with socket.create_connection(("127.0.0.1", s3d.port), 5) as sock:
+        sock.sendall(f"PUT /bkt/{name} HTTP/1.1\r\n{head}\r\n".encode())
+        assert sock.recv(65536).startswith(b"HTTP/1.1 503")
+
+
+def test_expect_100_continue(s3d, name):
+    def head(bucket):
+        request = s3dlib.botocore.awsrequest.AWSRequest(
+            "PUT", f"{s3d.url()}/{bucket}/{name}", data=b"12345",
+            headers={"Host": f"127.0.0.1:{s3d.port}"})
+        s3dlib.sign(request, s3dlib.ACCESS, s3dlib.SECRET, s3dlib.REGION, None, None)
+        lines = "".join(f"{k}: {v}\r\n" for k, v in request.headers.items())
+        return (f"PUT /{bucket}/{name} HTTP/1.1\r\n{lines}Content-Length: 5\r\n"
+                "Expect: 100-continue\r\n\r\n").encode()
+    with socket.create_connection(("127.0.0.1", s3d.port), 5) as sock:
+        sock.sendall(head("bkt"))
+        assert sock.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        sock.sendall(b"12345")
+        assert sock.recv(65536).startswith(b"HTTP/1.1 200")
+    with socket.create_connection(("127.0.0.1", s3d.port), 5) as sock:
+        sock.sendall(head("no-such-bucket"))
+        assert sock.recv(65536).startswith(b"HTTP/1.1 404")
+
+
 def test_rule_matches_operation_and_glob(s3d, key):
     s3d.fault(op="GetObject", key="*" + key[3:], kind="status", code=500, s3code="InternalError")
     assert get(s3d, key).status == 500
