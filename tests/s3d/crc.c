@@ -54,7 +54,7 @@ static uint64_t power_of(const struct poly *p, uint64_t len)
 	return power;
 }
 
-#define LANE 2048u
+#define LANE ((size_t)2048)
 
 static uint64_t tables[CRC_KINDS][8][256]; /* set by crc_start() */
 static uint64_t lane[4][256];		   /* CRC-32C of LANE zeros, too */

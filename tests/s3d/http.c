@@ -31,6 +31,7 @@
 #define CONNECTIONS_MAX	  8192u
 #define IDLE_SECONDS	  600u
 #define BUCKET_OWNER	  "123456789012"
+#define PACE_STEP_NS	  2000000u
 #define STALL_MAX_NS	  ((uint64_t)3600 * 1000000000u)
 
 static int socket_of(const struct req *r)
@@ -165,18 +166,32 @@ static bool upload_fault(struct req *r, size_t *size)
 	return true;
 }
 
+/*
+ * A piece is always taken whole and paid for afterwards: libmicrohttpd 0.9.75
+ * does not come back for what was left unless more arrives.
+ */
+static void pace_upload(struct req *r, size_t n)
+{
+	uint64_t rate = http_bandwidth(r), now = clock_mono_ns();
+
+	if (!rate)
+		return;
+	r->conn->paced_ns = MAX(r->conn->paced_ns, now) + n * 1000000000u / rate;
+	if (r->conn->paced_ns > now + PACE_STEP_NS)
+		(void)http_park(r, r->conn->paced_ns, false);
+}
+
 static enum MHD_Result on_body(struct req *r, const char *data, size_t *size)
 {
 	bool stalls = r->fault.kind == FAULT_STALL_BODY;
-	size_t n;
 
 	if (!upload_fault(r, size))
 		return MHD_NO;
 	if (stalls && r->fault.kind == FAULT_NONE)
 		return MHD_YES; /* parked */
-	n = http_pace(r, *size);
-	body_add(r, data, n);
-	*size -= n;
+	body_add(r, data, *size);
+	pace_upload(r, *size);
+	*size = 0;
 	return MHD_YES;
 }
 

@@ -482,6 +482,12 @@ def test_multipart_order_and_replacement(both, name):
     assert c.get_object(Bucket="bkt", Key=name)["Body"].read() == data[3] + data[2] + data[0]
 
 
+def test_part_sent_again(both, name):
+    c, up, parts, data = upload(both, name, [5 * MIB, 5 * MIB, 9], numbers=[1, 1, 2])
+    complete(c, name, up, parts[1:])
+    assert c.get_object(Bucket="bkt", Key=name)["Body"].read() == data[1] + data[2]
+
+
 def test_multipart_errors(both, name):
     c, up, parts, data = upload(both, name, [5 * MIB, 10, 10])
     assert error(complete, c=c, key=name, up=up, parts=parts) == (400, "EntityTooSmall")
