@@ -134,6 +134,32 @@ static void a_task_may_free_or_post_itself(void)
 	check_int(again_left, ==, 0);
 }
 
+static struct loop_task taken_back;
+static bool first_unpost, second_unpost;
+
+static void run_taken_back(struct loop_task *t)
+{
+	test_fail_("a task ran that was taken back");
+}
+
+static void post_and_take_back(void *arg)
+{
+	loop_post(loop_current(), &taken_back);
+	first_unpost = loop_unpost(loop_current(), &taken_back);
+	second_unpost = loop_unpost(loop_current(), &taken_back);
+}
+
+static void a_posted_task_can_be_taken_back(void)
+{
+	struct loop *l = start_loop(NULL);
+
+	taken_back.run = run_taken_back;
+	require(on_loop(l, post_and_take_back, NULL));
+	check(first_unpost);
+	check(!second_unpost);
+	end_loop(l);
+}
+
 static atomic_uint late_tasks;
 
 static void run_late(struct loop_task *t)
@@ -312,6 +338,7 @@ int main(void)
 		TEST(tasks_keep_the_order_of_each_poster),
 		TEST(no_wake_is_lost),
 		TEST(a_task_may_free_or_post_itself),
+		TEST(a_posted_task_can_be_taken_back),
 		TEST(stop_runs_what_was_posted),
 		TEST(timers_fire_in_order_and_not_early),
 		TEST(a_timer_that_is_always_due_starves_nobody),
