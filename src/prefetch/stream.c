@@ -22,6 +22,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "prefetch/engine.h"
 #include "prefetch/fetch.h"
 
@@ -433,6 +434,8 @@ static void plan_locked(struct pf_stream *s, struct pf_read *r, struct cursor_pl
 		.cap = pf_window_cap(pf),
 		.part_max = pf->config.part_size,
 		.random_size = pf->config.random_size,
+		.now = clock_now(),
+		.far = pf_is_far(pf),
 	};
 
 	cursor_read(&s->cursors, r->offset, r->len, waited, &limits, ret);
