@@ -107,6 +107,7 @@ static void set_config(struct fs *fs, const struct fs_config *c)
 		.nloops = c->nloops,
 		.part_size = c->write_part_size,
 		.parts_in_flight = c->parts_in_flight,
+		.overcommit_at = &fs->overcommit_at,
 		.attrs = c->put_attrs,
 	};
 }
