@@ -140,7 +140,7 @@ void get_op_failed(struct get_op *op, struct get_leg *leg)
 	for (unsigned i = 0; i < GET_LEGS; i++)
 		if (op->leg[i].state != LEG_OFF)
 			return; /* the other one may still bring it */
-	if (pool_is_stopping(op->engine->pool)) {
+	if (conn_pool_is_stopping(op->engine->pool)) {
 		finish_with(op, -ECANCELED, "");
 		return;
 	}
@@ -279,7 +279,7 @@ static int engine_tls(void *user, SSL_CTX **ret, const char **why)
 			*why = "TLS settings or CA bundle cannot be used";
 			return r == -ENOMEM ? r : -EKEYREJECTED;
 		}
-		pool_remember_tickets(made);
+		conn_pool_remember_tickets(made);
 		if (atomic_compare_exchange_strong(&gets->tls, &ctx, made))
 			ctx = made;
 		else
@@ -314,7 +314,7 @@ static void engine_free(struct get_loop *g)
 		return;
 	while ((n = list_pop(&g->idle)) != NULL)
 		op_free(list_entry(n, struct get_op, node));
-	pool_free(g->pool);
+	conn_pool_free(g->pool);
 	free(g);
 }
 
@@ -330,12 +330,12 @@ static int engine_new(struct s3_client *c, struct loop *l, const struct get_limi
 	g->limits = *limits;
 	list_init(&g->ops);
 	list_init(&g->idle);
-	const struct pool_config config = {.loop = l,
+	const struct conn_pool_config config = {.loop = l,
 					   .limits = *limits,
 					   .tls = engine_tls,
 					   .user = g,
 					   .stopping = engine_stopping};
-	int r = pool_new(&config, &g->pool);
+	int r = conn_pool_new(&config, &g->pool);
 	if (r < 0) {
 		free(g);
 		return r;
@@ -383,7 +383,7 @@ static int engine_of(struct s3_client *c, struct loop *l, struct get_loop **ret)
 		return r;
 	assert(index < ENGINES_MAX);
 	struct get_loop *g = gets->engine[index];
-	if (g && pool_is_stopping(g->pool) && pool_is_empty(g->pool) && list_empty(&g->ops)) {
+	if (g && conn_pool_is_stopping(g->pool) && conn_pool_is_empty(g->pool) && list_empty(&g->ops)) {
 		engine_free(g);
 		g = gets->engine[index] = NULL;
 	}
@@ -416,7 +416,7 @@ static void on_task(struct loop_task *t)
 	op->posted = false;
 	if (!op->call)
 		op_recycle(op);
-	else if (pool_is_stopping(op->engine->pool))
+	else if (conn_pool_is_stopping(op->engine->pool))
 		finish_with(op, -ECANCELED, "");
 	else
 		attempt(op);

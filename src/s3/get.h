@@ -19,7 +19,7 @@
 #include "s3/client.h"
 #include "s3/get_check.h"
 #include "s3/op.h"
-#include "s3/pool.h"
+#include "s3/conn_pool.h"
 #include "s3/request.h"
 
 #define GET_CREDIT	   (64 * KIB) /* progress that renews the deadline */
@@ -40,8 +40,8 @@ enum leg_state {
 struct get_leg {
 	struct get_op *op;
 	enum leg_state state;
-	struct pool_wait wait;
-	struct pool_conn *pc; /* in HEAD, BODY, ERROR */
+	struct conn_pool_wait wait;
+	struct conn_pool_conn *pc; /* in HEAD, BODY, ERROR */
 	struct s3_request request;
 	struct buf out; /* request head */
 	char range[64];
@@ -61,7 +61,7 @@ struct get_loop {
 	struct s3_client *client;
 	struct get_limits limits;
 	struct loop *loop;
-	struct pool *pool;
+	struct conn_pool *pool;
 	struct list ops;  /* running */
 	struct list idle; /* kept for reuse */
 	unsigned nidle;

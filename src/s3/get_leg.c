@@ -27,19 +27,19 @@
 #define SMALL_BODY  (12 * KIB)
 #define INTERIM_MAX 8
 
-static void on_conn(struct pool_wait *w, struct pool_conn *pc, int err, const char *why);
+static void on_conn(struct conn_pool_wait *w, struct conn_pool_conn *pc, int err, const char *why);
 static void on_head_bytes(struct conn *c, int res);
 static void recv_body(struct get_leg *leg);
 
 static struct get_leg *leg_of(struct conn *c)
 {
-	return container_of(c, struct pool_conn, conn)->user;
+	return container_of(c, struct conn_pool_conn, conn)->user;
 }
 
 static void release(struct get_leg *leg, bool reusable)
 {
 	if (leg->pc)
-		pool_put(leg->pc, reusable);
+		conn_pool_put(leg->pc, reusable);
 	leg->pc = NULL;
 	leg->state = LEG_OFF;
 }
@@ -47,7 +47,7 @@ static void release(struct get_leg *leg, bool reusable)
 void get_leg_stop(struct get_leg *leg)
 {
 	if (leg->state == LEG_WAIT)
-		pool_cancel(leg->op->engine->pool, &leg->wait);
+		conn_pool_cancel(leg->op->engine->pool, &leg->wait);
 	release(leg, /* reusable= */ false);
 }
 
@@ -114,7 +114,7 @@ static int write_head(struct get_leg *leg, const struct proxy *proxy)
 	return buf_error(&leg->out);
 }
 
-static int prepare(struct get_leg *leg, struct pool_host **ret_host)
+static int prepare(struct get_leg *leg, struct conn_pool_host **ret_host)
 {
 	struct get_op *op = leg->op;
 	struct s3_request *r = &leg->request;
@@ -129,13 +129,13 @@ static int prepare(struct get_leg *leg, struct pool_host **ret_host)
 	int x = s3_request_sign(r, op->engine->client);
 	if (x < 0)
 		return x;
-	x = pool_host_get(op->engine->pool, r->target, ret_host);
-	return x < 0 ? x : write_head(leg, pool_host_proxy(*ret_host));
+	x = conn_pool_host_get(op->engine->pool, r->target, ret_host);
+	return x < 0 ? x : write_head(leg, conn_pool_host_proxy(*ret_host));
 }
 
 static void on_sent(struct conn *c, int res);
 
-static void send_request(struct get_leg *leg, struct pool_conn *pc)
+static void send_request(struct get_leg *leg, struct conn_pool_conn *pc)
 {
 	leg->state = LEG_HEAD;
 	leg->since = clock_now();
@@ -149,19 +149,19 @@ static void send_request(struct get_leg *leg, struct pool_conn *pc)
 		on_sent(&pc->conn, (int)leg->out.len);
 }
 
-static void ask_conn(struct get_leg *leg, struct pool_host *host)
+static void ask_conn(struct get_leg *leg, struct conn_pool_host *host)
 {
 	leg->state = LEG_WAIT;
 	leg->wait.demand = leg->op->call->demand;
 	leg->wait.fn = on_conn;
-	struct pool_conn *pc = pool_get(leg->op->engine->pool, host, &leg->wait);
+	struct conn_pool_conn *pc = conn_pool_get(leg->op->engine->pool, host, &leg->wait);
 	if (pc)
 		send_request(leg, pc);
 }
 
 int get_leg_start(struct get_leg *leg)
 {
-	struct pool_host *host;
+	struct conn_pool_host *host;
 	int r = prepare(leg, &host);
 
 	if (r < 0)
@@ -172,7 +172,7 @@ int get_leg_start(struct get_leg *leg)
 	return 0;
 }
 
-static void on_conn(struct pool_wait *w, struct pool_conn *pc, int err, const char *why)
+static void on_conn(struct conn_pool_wait *w, struct conn_pool_conn *pc, int err, const char *why)
 {
 	struct get_leg *leg = container_of(w, struct get_leg, wait);
 
@@ -191,8 +191,8 @@ static void on_conn(struct pool_wait *w, struct pool_conn *pc, int err, const ch
  */
 static bool resend(struct get_leg *leg, int res)
 {
-	struct pool_conn *pc = leg->pc;
-	struct pool_host *host = pc->host;
+	struct conn_pool_conn *pc = leg->pc;
+	struct conn_pool_host *host = pc->host;
 
 	if (!pc->reused || pc->len > 0 || leg->interim || leg->resent)
 		return false;
@@ -222,7 +222,7 @@ static void broken(struct get_leg *leg, int res)
 
 static void recv_head(struct get_leg *leg)
 {
-	struct pool_conn *pc = leg->pc;
+	struct conn_pool_conn *pc = leg->pc;
 	size_t want = leg->op->end - leg->op->pos <= SMALL_BODY ? sizeof(pc->buf) : HEAD_READ;
 
 	if (pc->len >= want)
@@ -344,7 +344,7 @@ static void recv_body(struct get_leg *leg)
 static void start_body(struct get_leg *leg, const struct s3_object *object, size_t at)
 {
 	struct get_op *op = leg->op;
-	struct pool_conn *pc = leg->pc;
+	struct conn_pool_conn *pc = leg->pc;
 	size_t rest = pc->len - at;
 
 	leg->state = LEG_BODY;
@@ -454,7 +454,7 @@ static void note(struct get_leg *leg, const struct http_head *h)
 
 static void start_error(struct get_leg *leg, const struct http_head *h, size_t at)
 {
-	struct pool_conn *pc = leg->pc;
+	struct conn_pool_conn *pc = leg->pc;
 
 	leg->state = LEG_ERROR;
 	leg->since = clock_now();
@@ -499,7 +499,7 @@ static void on_head(struct get_leg *leg, const struct http_head *h, size_t at)
 static void on_head_bytes(struct conn *c, int res)
 {
 	struct get_leg *leg = leg_of(c);
-	struct pool_conn *pc = leg->pc;
+	struct conn_pool_conn *pc = leg->pc;
 
 	if (res <= 0) {
 		broken(leg, res);

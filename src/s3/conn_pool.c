@@ -2,7 +2,7 @@
 
 /*
  * A waiter is in one of: pool.demand or pool.bulk (no connection may be opened
- * yet), pool_host.resolving (no address yet), `opening` (a connection is under
+ * yet), conn_pool_host.resolving (no address yet), `opening` (a connection is under
  * way), pool.failed (its error is delivered by the next task). The pump moves
  * waiters on whenever a place or an idle connection has come free; it runs as a
  * posted task, so that nobody's callback runs inside somebody else's call.
@@ -12,7 +12,7 @@
  *
  * An operation that never ends by itself tells of the loop's stop.
  */
-#include "s3/pool.h"
+#include "s3/conn_pool.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -24,11 +24,11 @@
 
 #include "base/cleanup.h"
 #include "s3/client.h"
-#include "s3/pool_open.h"
+#include "s3/conn_pool_open.h"
 
-struct pool {
+struct conn_pool {
 	/* set at creation */
-	struct pool_config config;
+	struct conn_pool_config config;
 	int stop_fd; /* never readable */
 
 	/* owner loop only */
@@ -41,7 +41,7 @@ struct pool {
 	struct loop_timer reaper;
 };
 
-static void post_pump(struct pool *p)
+static void post_pump(struct conn_pool *p)
 {
 	if (p->pump_posted || p->stopping)
 		return;
@@ -51,15 +51,15 @@ static void post_pump(struct pool *p)
 
 static void on_closed(struct conn *c)
 {
-	struct pool_conn *pc = container_of(c, struct pool_conn, conn);
+	struct conn_pool_conn *pc = container_of(c, struct conn_pool_conn, conn);
 
 	pc->host->pool->closing--;
 	free(pc);
 }
 
-void pool_conn_close(struct pool_conn *pc)
+void conn_pool_conn_close(struct conn_pool_conn *pc)
 {
-	struct pool *p = pc->host->pool;
+	struct conn_pool *p = pc->host->pool;
 
 	loop_timer_cancel(p->config.loop, &pc->timer);
 	list_del(&pc->node);
@@ -72,13 +72,14 @@ void pool_conn_close(struct pool_conn *pc)
 	post_pump(p);
 }
 
-int pool_conn_new(struct pool_host *h, struct pool_wait *w, struct pool_conn **ret)
+int conn_pool_conn_new(struct conn_pool_host *h, struct conn_pool_wait *w,
+		       struct conn_pool_conn **ret)
 {
-	struct pool_conn *pc = malloc(sizeof(*pc)); /* buf stays as it is */
+	struct conn_pool_conn *pc = malloc(sizeof(*pc)); /* buf stays as it is */
 
 	if (!pc)
 		return -ENOMEM;
-	memset(pc, 0, offsetof(struct pool_conn, buf));
+	memset(pc, 0, offsetof(struct conn_pool_conn, buf));
 	conn_init(&pc->conn, h->pool->config.loop, on_closed);
 	list_init(&pc->node);
 	pc->host = h;
@@ -89,22 +90,22 @@ int pool_conn_new(struct pool_host *h, struct pool_wait *w, struct pool_conn **r
 	return 0;
 }
 
-uint64_t pool_connect_limit(const struct pool_host *h)
+uint64_t conn_pool_connect_limit(const struct conn_pool_host *h)
 {
 	return h->pool->config.limits.connect;
 }
 
-int pool_tls(struct pool_host *h, SSL_CTX **ret, const char **why)
+int conn_pool_tls(struct conn_pool_host *h, SSL_CTX **ret, const char **why)
 {
-	const struct pool_config *c = &h->pool->config;
+	const struct conn_pool_config *c = &h->pool->config;
 
 	return c->tls(c->user, ret, why);
 }
 
 /* Delivered later: may be called from anywhere. */
-void pool_wait_fail(struct pool_wait *w, int err)
+void conn_pool_wait_fail(struct conn_pool_wait *w, int err)
 {
-	struct pool *p = w->host->pool;
+	struct conn_pool *p = w->host->pool;
 
 	w->err = err;
 	list_del(&w->node);
@@ -113,9 +114,9 @@ void pool_wait_fail(struct pool_wait *w, int err)
 }
 
 /* Back into the queue: there is an address now. */
-void pool_requeue(struct pool_wait *w)
+void conn_pool_requeue(struct conn_pool_wait *w)
 {
-	struct pool *p = w->host->pool;
+	struct conn_pool *p = w->host->pool;
 
 	list_del(&w->node);
 	list_append(w->demand ? &p->demand : &p->bulk, &w->node);
@@ -123,61 +124,61 @@ void pool_requeue(struct pool_wait *w)
 }
 
 /* Over the limit: a connection that idles for another server gives way. */
-static bool make_room(struct pool *p)
+static bool make_room(struct conn_pool *p)
 {
 	struct list *n;
 
 	if (p->open < p->config.limits.connections)
 		return true;
 	list_for_each (n, &p->hosts) {
-		struct pool_host *h = list_entry(n, struct pool_host, node);
+		struct conn_pool_host *h = list_entry(n, struct conn_pool_host, node);
 		if (!list_empty(&h->idle)) {
-			pool_conn_close(list_entry(h->idle.prev, struct pool_conn, node));
+			conn_pool_conn_close(list_entry(h->idle.prev, struct conn_pool_conn, node));
 			return true;
 		}
 	}
 	return false;
 }
 
-static struct pool_conn *take_idle(struct pool_host *h)
+static struct conn_pool_conn *take_idle(struct conn_pool_host *h)
 {
 	struct list *n;
 
 	while ((n = list_pop(&h->idle)) != NULL) {
-		struct pool_conn *pc = list_entry(n, struct pool_conn, node);
+		struct conn_pool_conn *pc = list_entry(n, struct conn_pool_conn, node);
 		if (conn_is_fresh(&pc->conn))
 			return pc;
-		pool_conn_close(pc);
+		conn_pool_conn_close(pc);
 	}
 	return NULL;
 }
 
-static struct pool_wait *next_waiter(struct pool *p)
+static struct conn_pool_wait *next_waiter(struct conn_pool *p)
 {
 	struct list *head = list_empty(&p->demand) ? &p->bulk : &p->demand;
 
-	return list_empty(head) ? NULL : list_entry(head->next, struct pool_wait, node);
+	return list_empty(head) ? NULL : list_entry(head->next, struct conn_pool_wait, node);
 }
 
 static void pump(struct loop_task *t)
 {
-	struct pool *p = container_of(t, struct pool, pump);
-	struct pool_wait *w;
+	struct conn_pool *p = container_of(t, struct conn_pool, pump);
+	struct conn_pool_wait *w;
 	struct list *n;
 
 	p->pump_posted = false;
 	while (!p->stopping && (n = list_pop(&p->failed)) != NULL) {
-		w = list_entry(n, struct pool_wait, node);
+		w = list_entry(n, struct conn_pool_wait, node);
 		w->queued = false;
 		w->fn(w, NULL, w->err, "");
 	}
 	while (!p->stopping && (w = next_waiter(p)) != NULL) {
-		struct pool_conn *pc = w->fresh ? NULL : take_idle(w->host);
+		struct conn_pool_conn *pc = w->fresh ? NULL : take_idle(w->host);
 		if (!pc && !make_room(p))
 			return;
 		list_del(&w->node);
 		if (!pc) {
-			pool_open(w);
+			conn_pool_open(w);
 			continue;
 		}
 		w->queued = false;
@@ -185,11 +186,12 @@ static void pump(struct loop_task *t)
 	}
 }
 
-struct pool_conn *pool_get(struct pool *p, struct pool_host *h, struct pool_wait *w)
+struct conn_pool_conn *conn_pool_get(struct conn_pool *p, struct conn_pool_host *h,
+				     struct conn_pool_wait *w)
 {
 	assert(!w->queued);
 	if (!w->fresh && !next_waiter(p)) {
-		struct pool_conn *pc = take_idle(h);
+		struct conn_pool_conn *pc = take_idle(h);
 		if (pc)
 			return pc;
 	}
@@ -199,13 +201,13 @@ struct pool_conn *pool_get(struct pool *p, struct pool_host *h, struct pool_wait
 	w->queued = true;
 	list_init(&w->node);
 	if (!next_waiter(p) && make_room(p))
-		pool_open(w);
+		conn_pool_open(w);
 	else
 		list_append(w->demand ? &p->demand : &p->bulk, &w->node);
 	return NULL;
 }
 
-static void arm_reaper(struct pool *p, uint64_t at)
+static void arm_reaper(struct conn_pool *p, uint64_t at)
 {
 	if (p->stopping || p->reaper.slot)
 		return;
@@ -214,14 +216,14 @@ static void arm_reaper(struct pool *p, uint64_t at)
 	(void)r;
 }
 
-void pool_put(struct pool_conn *pc, bool reusable)
+void conn_pool_put(struct conn_pool_conn *pc, bool reusable)
 {
-	struct pool_host *h = pc->host;
-	struct pool *p = h->pool;
+	struct conn_pool_host *h = pc->host;
+	struct conn_pool *p = h->pool;
 
 	pc->user = NULL;
 	if (!reusable || p->stopping || pc->conn.state != CONN_READY) {
-		pool_conn_close(pc);
+		conn_pool_conn_close(pc);
 		return;
 	}
 	pc->reused = true;
@@ -232,14 +234,14 @@ void pool_put(struct pool_conn *pc, bool reusable)
 		post_pump(p);
 }
 
-void pool_cancel(struct pool *p, struct pool_wait *w)
+void conn_pool_cancel(struct conn_pool *p, struct conn_pool_wait *w)
 {
 	if (!w->queued)
 		return;
 	w->queued = false;
 	list_del(&w->node);
 	if (w->opening)
-		pool_conn_close(w->opening);
+		conn_pool_conn_close(w->opening);
 	w->opening = NULL;
 	(void)p;
 }
@@ -247,19 +249,20 @@ void pool_cancel(struct pool *p, struct pool_wait *w)
 /* The longest idle are at the end of each list. */
 static void reap(struct loop_timer *t)
 {
-	struct pool *p = container_of(t, struct pool, reaper);
+	struct conn_pool *p = container_of(t, struct conn_pool, reaper);
 	uint64_t now = clock_now(), next = NO_DEADLINE;
 	struct list *n;
 
 	list_for_each (n, &p->hosts) {
-		struct pool_host *h = list_entry(n, struct pool_host, node);
+		struct conn_pool_host *h = list_entry(n, struct conn_pool_host, node);
 		while (!list_empty(&h->idle)) {
-			struct pool_conn *pc = list_entry(h->idle.prev, struct pool_conn, node);
+			struct conn_pool_conn *pc =
+				list_entry(h->idle.prev, struct conn_pool_conn, node);
 			if (pc->idle_since + p->config.limits.idle > now) {
 				next = min_u64(next, pc->idle_since + p->config.limits.idle);
 				break;
 			}
-			pool_conn_close(pc);
+			conn_pool_conn_close(pc);
 		}
 	}
 	if (next != NO_DEADLINE)
@@ -268,34 +271,34 @@ static void reap(struct loop_timer *t)
 
 static void on_stop(struct loop_op *op, int res)
 {
-	struct pool *p = container_of(op, struct pool, watch);
+	struct conn_pool *p = container_of(op, struct conn_pool, watch);
 	struct list *n;
 
 	p->watching = false;
 	p->stopping = true;
 	loop_timer_cancel(p->config.loop, &p->reaper);
 	list_for_each (n, &p->hosts) {
-		struct pool_host *h = list_entry(n, struct pool_host, node);
+		struct conn_pool_host *h = list_entry(n, struct conn_pool_host, node);
 		while (!list_empty(&h->idle))
-			pool_conn_close(list_entry(h->idle.prev, struct pool_conn, node));
-		pool_open_stop(h);
+			conn_pool_conn_close(list_entry(h->idle.prev, struct conn_pool_conn, node));
+		conn_pool_open_stop(h);
 	}
 	p->config.stopping(p->config.user);
 }
 
-bool pool_is_stopping(const struct pool *p)
+bool conn_pool_is_stopping(const struct conn_pool *p)
 {
 	return p->stopping;
 }
 
-bool pool_is_empty(const struct pool *p)
+bool conn_pool_is_empty(const struct conn_pool *p)
 {
 	return p->open == 0 && p->closing == 0 && !p->pump_posted && !p->watching;
 }
 
-int pool_new(const struct pool_config *config, struct pool **ret)
+int conn_pool_new(const struct conn_pool_config *config, struct conn_pool **ret)
 {
-	struct pool *p = calloc(1, sizeof(*p));
+	struct conn_pool *p = calloc(1, sizeof(*p));
 
 	if (!p)
 		return -ENOMEM;
@@ -319,31 +322,32 @@ int pool_new(const struct pool_config *config, struct pool **ret)
 	return 0;
 }
 
-void pool_free(struct pool *p)
+void conn_pool_free(struct conn_pool *p)
 {
 	struct list *n;
 
 	if (!p)
 		return;
 	while ((n = list_pop(&p->hosts)) != NULL)
-		pool_host_free(list_entry(n, struct pool_host, node));
+		conn_pool_host_free(list_entry(n, struct conn_pool_host, node));
 	(void)close(p->stop_fd);
 	free(p);
 }
 
-int pool_host_get(struct pool *p, const struct s3_target *target, struct pool_host **ret)
+int conn_pool_host_get(struct conn_pool *p, const struct s3_target *target,
+		       struct conn_pool_host **ret)
 {
 	struct list *n;
 
 	list_for_each (n, &p->hosts) {
-		struct pool_host *h = list_entry(n, struct pool_host, node);
+		struct conn_pool_host *h = list_entry(n, struct conn_pool_host, node);
 		if (h->target == target) {
 			*ret = h;
 			return 0;
 		}
 	}
-	struct pool_host *h;
-	int r = pool_host_new(p, p->config.loop, target, &h);
+	struct conn_pool_host *h;
+	int r = conn_pool_host_new(p, p->config.loop, target, &h);
 	if (r < 0)
 		return r;
 	list_push(&p->hosts, &h->node);
@@ -351,7 +355,7 @@ int pool_host_get(struct pool *p, const struct s3_target *target, struct pool_ho
 	return 0;
 }
 
-const struct proxy *pool_host_proxy(const struct pool_host *h)
+const struct proxy *conn_pool_host_proxy(const struct conn_pool_host *h)
 {
 	return &h->proxy;
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- *	pool_open -> (resolving ->) TCP -> [CONNECT head ->] [TLS ->] waiter
+ *	conn_pool_open -> (resolving ->) TCP -> [CONNECT head ->] [TLS ->] waiter
  *
  * A failure before the waiter has the connection tries the next address, as long
  * as there are others and it is not the certificate that is wrong.
  */
-#include "s3/pool_open.h"
+#include "s3/conn_pool_open.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -18,26 +18,26 @@
 /* Of a lookup; the resolver's own limit is 5 s and more for each server it asks. */
 #define RESOLVE_NS (6 * NSEC_PER_SEC)
 
-static void deliver(struct pool_wait *w, struct pool_conn *pc, int err, const char *why)
+static void deliver(struct conn_pool_wait *w, struct conn_pool_conn *pc, int err, const char *why)
 {
 	w->queued = false;
 	w->opening = NULL;
 	w->fn(w, pc, err, why);
 }
 
-static void fail_resolving(struct pool_host *h, int err, const char *why)
+static void fail_resolving(struct conn_pool_host *h, int err, const char *why)
 {
 	struct list batch, *n;
 
 	list_init(&batch);
 	list_splice(&batch, &h->resolving);
 	while ((n = list_pop(&batch)) != NULL)
-		deliver(list_entry(n, struct pool_wait, node), NULL, err, why);
+		deliver(list_entry(n, struct conn_pool_wait, node), NULL, err, why);
 }
 
 static void on_resolved(struct dns_host *d, int err, const char *why)
 {
-	struct pool_host *h = container_of(d, struct pool_host, dns);
+	struct conn_pool_host *h = container_of(d, struct conn_pool_host, dns);
 	struct list *n;
 
 	loop_timer_cancel(h->loop, &h->timeout);
@@ -46,19 +46,19 @@ static void on_resolved(struct dns_host *d, int err, const char *why)
 		return;
 	}
 	while ((n = list_pop(&h->resolving)) != NULL)
-		pool_requeue(list_entry(n, struct pool_wait, node));
+		conn_pool_requeue(list_entry(n, struct conn_pool_wait, node));
 }
 
 static void on_resolve_timeout(struct loop_timer *t)
 {
-	fail_resolving(container_of(t, struct pool_host, timeout), -ETIMEDOUT,
+	fail_resolving(container_of(t, struct conn_pool_host, timeout), -ETIMEDOUT,
 		       "name not resolved in time");
 }
 
-static void open_failed(struct pool_conn *pc, int err, const char *text)
+static void open_failed(struct conn_pool_conn *pc, int err, const char *text)
 {
-	struct pool_host *h = pc->host;
-	struct pool_wait *w = pc->wait;
+	struct conn_pool_host *h = pc->host;
+	struct conn_pool_wait *w = pc->wait;
 	bool final = err == -EKEYREJECTED || err == -ECANCELED;
 	char why[sizeof(pc->conn.why)];
 
@@ -67,22 +67,22 @@ static void open_failed(struct pool_conn *pc, int err, const char *text)
 		dns_mark(&h->dns, pc->addr, /* good= */ false);
 	w->opening = NULL;
 	pc->wait = NULL;
-	pool_conn_close(pc);
+	conn_pool_conn_close(pc);
 	if (!final && ++w->tries < min_u64(POOL_TRIES, h->dns.naddrs))
-		pool_open(w);
+		conn_pool_open(w);
 	else
 		deliver(w, NULL, err, why);
 }
 
 static void on_timeout(struct loop_timer *t)
 {
-	open_failed(container_of(t, struct pool_conn, timer), -ETIMEDOUT,
+	open_failed(container_of(t, struct conn_pool_conn, timer), -ETIMEDOUT,
 		    "connection not established in time");
 }
 
-static void opened(struct pool_conn *pc)
+static void opened(struct conn_pool_conn *pc)
 {
-	struct pool_wait *w = pc->wait;
+	struct conn_pool_wait *w = pc->wait;
 
 	dns_mark(&pc->host->dns, pc->addr, /* good= */ true);
 	loop_timer_cancel(pc->host->loop, &pc->timer);
@@ -92,7 +92,7 @@ static void opened(struct pool_conn *pc)
 
 static void on_secured(struct conn *c, int res)
 {
-	struct pool_conn *pc = container_of(c, struct pool_conn, conn);
+	struct conn_pool_conn *pc = container_of(c, struct conn_pool_conn, conn);
 
 	if (res < 0)
 		open_failed(pc, res, c->why);
@@ -104,19 +104,19 @@ static void on_secured(struct conn *c, int res)
 static int on_ticket(SSL *ssl, SSL_SESSION *session)
 {
 	struct conn *c = SSL_get_app_data(ssl);
-	struct pool_host *h = container_of(c, struct pool_conn, conn)->host;
+	struct conn_pool_host *h = container_of(c, struct conn_pool_conn, conn)->host;
 
 	SSL_SESSION_free(h->session);
 	h->session = session;
 	return 1;
 }
 
-static void start_tls(struct pool_conn *pc)
+static void start_tls(struct conn_pool_conn *pc)
 {
-	struct pool_host *h = pc->host;
+	struct conn_pool_host *h = pc->host;
 	const char *why = "";
 	SSL_CTX *ctx;
-	int r = pool_tls(h, &ctx, &why);
+	int r = conn_pool_tls(h, &ctx, &why);
 
 	if (r < 0) {
 		open_failed(pc, r, why);
@@ -127,7 +127,7 @@ static void start_tls(struct pool_conn *pc)
 
 static void on_tunnel_bytes(struct conn *c, int res)
 {
-	struct pool_conn *pc = container_of(c, struct pool_conn, conn);
+	struct conn_pool_conn *pc = container_of(c, struct conn_pool_conn, conn);
 	struct http_head head;
 	size_t scan = 0;
 	char why[64];
@@ -152,7 +152,7 @@ static void on_tunnel_bytes(struct conn *c, int res)
 
 static void on_tunnel_sent(struct conn *c, int res)
 {
-	struct pool_conn *pc = container_of(c, struct pool_conn, conn);
+	struct conn_pool_conn *pc = container_of(c, struct conn_pool_conn, conn);
 
 	pc->len = 0;
 	if (res < 0)
@@ -161,7 +161,7 @@ static void on_tunnel_sent(struct conn *c, int res)
 		conn_recv(c, pc->buf, sizeof(pc->buf), on_tunnel_bytes);
 }
 
-static void start_tunnel(struct pool_conn *pc)
+static void start_tunnel(struct conn_pool_conn *pc)
 {
 	const struct s3_endpoint *e = &pc->host->target->endpoint;
 	int n = proxy_connect_head(&pc->host->proxy, e->host, e->port, pc->buf, sizeof(pc->buf));
@@ -174,8 +174,8 @@ static void start_tunnel(struct pool_conn *pc)
 
 static void on_connected(struct conn *c, int res)
 {
-	struct pool_conn *pc = container_of(c, struct pool_conn, conn);
-	struct pool_host *h = pc->host;
+	struct conn_pool_conn *pc = container_of(c, struct conn_pool_conn, conn);
+	struct conn_pool_host *h = pc->host;
 
 	if (res < 0)
 		open_failed(pc, res, "");
@@ -187,19 +187,19 @@ static void on_connected(struct conn *c, int res)
 		start_tls(pc);
 }
 
-static void wait_for_address(struct pool_host *h, struct pool_wait *w)
+static void wait_for_address(struct conn_pool_host *h, struct conn_pool_wait *w)
 {
 	list_append(&h->resolving, &w->node);
 	if (h->timeout.slot == 0 &&
 	    loop_timer_set(h->loop, &h->timeout, clock_now() + RESOLVE_NS) < 0)
-		pool_wait_fail(w, -ENOMEM);
+		conn_pool_wait_fail(w, -ENOMEM);
 }
 
-void pool_open(struct pool_wait *w)
+void conn_pool_open(struct conn_pool_wait *w)
 {
-	struct pool_host *h = w->host;
+	struct conn_pool_host *h = w->host;
 	struct dns_addr *a;
-	struct pool_conn *pc;
+	struct conn_pool_conn *pc;
 	int r = h->proxy_error;
 
 	list_init(&w->node);
@@ -210,39 +210,39 @@ void pool_open(struct pool_wait *w)
 		return;
 	}
 	if (r < 0) {
-		pool_wait_fail(w, r);
+		conn_pool_wait_fail(w, r);
 		return;
 	}
-	r = pool_conn_new(h, w, &pc);
+	r = conn_pool_conn_new(h, w, &pc);
 	if (r < 0) {
 		dns_put(&h->dns, a);
-		pool_wait_fail(w, r);
+		conn_pool_wait_fail(w, r);
 		return;
 	}
 	pc->addr = a;
 	pc->timer.fire = on_timeout;
-	r = loop_timer_set(h->loop, &pc->timer, clock_now() + pool_connect_limit(h));
+	r = loop_timer_set(h->loop, &pc->timer, clock_now() + conn_pool_connect_limit(h));
 	if (r < 0) {
 		w->opening = NULL;
-		pool_conn_close(pc);
-		pool_wait_fail(w, r);
+		conn_pool_conn_close(pc);
+		conn_pool_wait_fail(w, r);
 		return;
 	}
 	conn_connect(&pc->conn, (struct sockaddr *)&a->sa, a->len, on_connected);
 }
 
 /* The loop stops: no lookup may come back later, no ticket is of use. */
-void pool_open_stop(struct pool_host *h)
+void conn_pool_open_stop(struct conn_pool_host *h)
 {
 	loop_timer_cancel(h->loop, &h->timeout);
 	dns_fini(&h->dns);
 }
 
-int pool_host_new(struct pool *p, struct loop *l, const struct s3_target *target,
-		  struct pool_host **ret)
+int conn_pool_host_new(struct conn_pool *p, struct loop *l, const struct s3_target *target,
+		       struct conn_pool_host **ret)
 {
 	const struct s3_endpoint *e = &target->endpoint;
-	struct pool_host *h = calloc(1, sizeof(*h));
+	struct conn_pool_host *h = calloc(1, sizeof(*h));
 
 	if (!h)
 		return -ENOMEM;
@@ -259,14 +259,14 @@ int pool_host_new(struct pool *p, struct loop *l, const struct s3_target *target
 	return 0;
 }
 
-void pool_host_free(struct pool_host *h)
+void conn_pool_host_free(struct conn_pool_host *h)
 {
 	dns_fini(&h->dns);
 	SSL_SESSION_free(h->session);
 	free(h);
 }
 
-void pool_remember_tickets(SSL_CTX *ctx)
+void conn_pool_remember_tickets(SSL_CTX *ctx)
 {
 	SSL_CTX_sess_set_new_cb(ctx, on_ticket);
 }
