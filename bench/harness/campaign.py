@@ -98,6 +98,7 @@ class Campaign:
         self.progress = Progress(total * options.runs * len(places))
 
     def run(self):
+        """Measure everything. When it is cut short, self.results has what there is."""
         kinds = dict.fromkeys(kind for kind, _ in self.places)
         for kind in kinds:
             server = servers.make(kind, self.options)
@@ -113,7 +114,6 @@ class Campaign:
             finally:
                 server.stop()
         self.progress.end()
-        return self.results
 
     @staticmethod
     def _fits(workload, peer):
@@ -150,6 +150,16 @@ class Campaign:
 
     def _workload(self, server, latency, workload, bad):
         cells = {}
+        try:
+            self._runs(server, latency, workload, bad, cells)
+        finally:
+            for name, runs in cells.items():
+                self.results.append({"server": server.name, "latency_ms": latency,
+                                     "workload": workload.name, "peer": name, "runs": runs})
+        if not workload.data:
+            server.client().delete("w")
+
+    def _runs(self, server, latency, workload, bad, cells):
         for run in range(self.options.runs):
             turn = run % len(self.peers)
             for peer in self.peers[turn:] + self.peers[:turn]:
@@ -163,11 +173,6 @@ class Campaign:
                     figures = {"failed": str(e)}
                 cells.setdefault(peer.name, []).append(figures)
                 self.progress.step(self._describe(server, latency, workload, peer, figures))
-        for name, runs in cells.items():
-            self.results.append({"server": server.name, "latency_ms": latency,
-                                 "workload": workload.name, "peer": name, "runs": runs})
-        if not workload.data:
-            server.client().delete("w")
 
     @staticmethod
     def _describe(server, latency, workload, peer, figures):

@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Child processes, each with a deadline, ended by its own pid and no other.
 
-Everything that a benchmark starts is registered here, so that a Ctrl-C or an
-exception leaves no daemon and no mount behind (see `cleanup`).
+Everything that a benchmark starts is registered here, so that an exception, a
+Ctrl-C or a SIGTERM leaves no daemon and no mount behind (see `cleanup`). When we
+are killed outright the kernel sends SIGTERM to our daemons.
 """
 
 import atexit
+import ctypes
+import fcntl
 import os
 import pathlib
 import signal
 import subprocess
 import time
 
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
 _children = []
 _mounts = []
+_locks = []
 
 
 class BenchError(Exception):
@@ -32,12 +38,17 @@ def clean_env(extra=None):
     return keep
 
 
+def _end_with_parent():
+    """Runs in the child, between fork and exec."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 def start(argv, env, log):
     """Start a daemon in the foreground; its output goes to the file `log`."""
     with open(log, "ab") as out:
         child = subprocess.Popen(
             [str(a) for a in argv], env=env, stdin=subprocess.DEVNULL, stdout=out,
-            stderr=subprocess.STDOUT, start_new_session=True)
+            stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=_end_with_parent)
     _children.append(child)
     return child
 
@@ -89,6 +100,19 @@ def is_mounted(directory):
     return any(line.split()[4] == wanted for line in lines)
 
 
+def own(work):
+    """Make `work` ours until we end, and clear mounts that a killed run left there."""
+    handle = open(pathlib.Path(work) / "lock", "w")  # noqa: SIM115 (held until exit)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as e:
+        raise BenchError(f"another benchmark is running in {work}") from e
+    _locks.append(handle)
+    for directory in (pathlib.Path(work) / "mnt").glob("*"):
+        if is_mounted(directory):
+            unmount(directory, None)
+
+
 def register_mount(directory):
     _mounts.append(directory)
 
@@ -120,6 +144,15 @@ def cleanup():
         unmount(directory, None, 5.0)
     for child in list(_children):
         stop(child, 5.0)
+
+
+def _on_sigterm(*_):
+    raise KeyboardInterrupt
+
+
+def handle_signals():
+    """Let a SIGTERM end us as Ctrl-C does, with everything cleaned up."""
+    signal.signal(signal.SIGTERM, _on_sigterm)
 
 
 atexit.register(cleanup)

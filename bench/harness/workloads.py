@@ -83,7 +83,7 @@ TABLE = [
              "openlat -b 4K", "cold", raw="get -k 1 -p 4K -S 4K", figure="p50_us", unit="op"),
     Workload("loader-pread", "150 KB samples from .npy shards, 4 workers",
              "loader -t 4 -S 150000", "shard", figure="ops_s", unit="op", quick=True),
-    Workload("loader-mmap", "the same through mmap", "loader -t 4 -S 150000 -m mmap", "shard",
+    Workload("loader-mmap", "150 KB samples from .npy shards, 4 workers, mmap", "loader -t 4 -S 150000 -m mmap", "shard",
              figure="ops_s", unit="op"),
     Workload("slices", "model file: header, then slices, 4 threads",
              "slices -t 4 -b 1M -H 64K", "big", files=1, quick=True),

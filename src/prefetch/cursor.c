@@ -123,7 +123,7 @@ static void plan_window(struct cursor *c, const struct cursor_limits *l, struct 
 {
 	uint64_t target = c->next + c->window.size, begin;
 
-	p->part = window_part(&c->window, l->part_max);
+	p->part = window_part(&c->window, l->far, l->part_max);
 	begin = max_u64(max_u64(c->edge, c->next), p->need.end);
 	if (target >= l->size)
 		target = l->size;
@@ -198,7 +198,7 @@ void cursor_read(struct cursor_set *set, uint64_t offset, uint64_t len, bool wai
 		start(c, offset, end);
 	} else if (advance(c, offset, end) && c->kind == CURSOR_SEQUENTIAL) {
 		absorb(set, c);
-		window_read(&c->window, c->next - c->begin, waited, l->cap);
+		window_read(&c->window, c->next - c->begin, waited, l->now, l->cap);
 	}
 	c->used = set->tick;
 	if (c->kind == CURSOR_SEQUENTIAL) {

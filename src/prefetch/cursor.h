@@ -39,6 +39,8 @@ struct cursor_limits {
 	uint64_t cap;	      /* most bytes ahead of one reader */
 	uint64_t part_max;    /* most bytes of one GET */
 	uint64_t random_size; /* unit of a lone read */
+	uint64_t now;	      /* base/clock.h */
+	bool far;	      /* the server answers slowly */
 };
 
 struct extent {

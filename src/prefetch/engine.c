@@ -13,6 +13,7 @@
 #include "base/clock.h"
 
 #define EXPIRE_MS 10000
+#define FAR_US	  4000 /* a server on this machine or in this rack answers sooner */
 
 static unsigned reclaim(void *arg, unsigned cells)
 {
@@ -36,6 +37,8 @@ int pf_new(const struct pf_config *config, struct pf **ret)
 	pf->config.part_size = max_u64(PF_SLAB, round_down(config->part_size, PF_SLAB));
 	for (unsigned i = 0; i < config->nloops; i++)
 		lane_init(&pf->lanes[i], config->loops[i]);
+	atomic_init(&pf->head_us_now, UINT32_MAX);
+	atomic_init(&pf->head_us_before, UINT32_MAX);
 	lock_init(&pf->lock, RANK_OBJMAP);
 	lru_init(&pf->lru, budget_cells(config->budget));
 	budget_set_reclaim(config->budget, reclaim, pf);
@@ -64,8 +67,8 @@ void pf_trim(struct pf *pf)
 	budget_trim(pf->config.budget);
 }
 
-/* Two threads may both turn the second over; then a share is off for a second. */
-void pf_count_reader(struct pf *pf, uint32_t *epoch)
+/* Turns the figures over when a second has passed. Races cost a second's figure. */
+static uint32_t turn_over(struct pf *pf)
 {
 	uint32_t now = (uint32_t)(clock_now() / NSEC_PER_SEC);
 	uint32_t seen = atomic_load_explicit(&pf->epoch, memory_order_relaxed);
@@ -76,7 +79,17 @@ void pf_count_reader(struct pf *pf, uint32_t *epoch)
 		uint32_t n = atomic_exchange_explicit(&pf->active_now, 0, memory_order_relaxed);
 
 		atomic_store_explicit(&pf->active_before, n, memory_order_relaxed);
+		n = atomic_exchange_explicit(&pf->head_us_now, UINT32_MAX, memory_order_relaxed);
+		if (n != UINT32_MAX)
+			atomic_store_explicit(&pf->head_us_before, n, memory_order_relaxed);
 	}
+	return now;
+}
+
+void pf_count_reader(struct pf *pf, uint32_t *epoch)
+{
+	uint32_t now = turn_over(pf);
+
 	if (*epoch == now)
 		return;
 	*epoch = now;
@@ -91,4 +104,24 @@ uint64_t pf_window_cap(struct pf *pf)
 	uint32_t active = now > before ? now : before;
 
 	return min_u64(pf->config.max_window, limit / 4 * 3 / (active ? active : 1));
+}
+
+void pf_note_head(struct pf *pf, uint64_t ns)
+{
+	uint32_t us = (uint32_t)min_u64(ns / 1000, UINT32_MAX - 1);
+	uint32_t best = atomic_load_explicit(&pf->head_us_now, memory_order_relaxed);
+
+	while (us < best)
+		if (atomic_compare_exchange_weak_explicit(&pf->head_us_now, &best, us,
+							  memory_order_relaxed,
+							  memory_order_relaxed))
+			return;
+}
+
+bool pf_is_far(struct pf *pf)
+{
+	uint32_t now = atomic_load_explicit(&pf->head_us_now, memory_order_relaxed);
+	uint32_t before = atomic_load_explicit(&pf->head_us_before, memory_order_relaxed);
+
+	return (now < before ? now : before) >= FAR_US;
 }

@@ -26,6 +26,8 @@ struct pf {
 
 	/* atomic: sequential readers counted in the current and the last second */
 	_Atomic uint32_t epoch, active_now, active_before;
+	/* atomic: the shortest time from request to response head, likewise */
+	_Atomic uint32_t head_us_now, head_us_before;
 	_Atomic unsigned next_lane;
 };
 
@@ -33,5 +35,8 @@ struct pf {
 uint64_t pf_window_cap(struct pf *pf);
 /* Counts a reader once a second; *epoch is its mark. */
 void pf_count_reader(struct pf *pf, uint32_t *epoch);
+/* The time of one response, from its request to its head. */
+void pf_note_head(struct pf *pf, uint64_t ns);
+bool pf_is_far(struct pf *pf);
 
 #endif

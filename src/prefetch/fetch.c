@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "prefetch/engine.h"
 #include "prefetch/stream.h"
@@ -114,6 +115,7 @@ static void on_head(struct source_fetch *sf)
 {
 	struct fetch *f = container_of(sf, struct fetch, source);
 
+	pf_note_head(f->object->pf, clock_now() - f->started_ns);
 	if (f->open)
 		open_finish(take_ptr(&f->open), 0);
 }
@@ -286,6 +288,7 @@ void fetch_start(struct fetch *f)
 {
 	struct block_source *source = f->object->pf->config.source;
 
+	f->started_ns = clock_now();
 	source->ops->fetch(source, f->lane->loop, &f->source);
 }
 

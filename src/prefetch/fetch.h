@@ -21,6 +21,7 @@ struct fetch {
 	struct list node;
 	struct loop_task task;
 	uint64_t filled; /* bytes are there up to here */
+	uint64_t started_ns;
 	bool started;
 	char sink[1]; /* the byte of a check */
 

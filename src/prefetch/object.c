@@ -189,6 +189,15 @@ enum cell_state object_state_locked(struct object *o, uint64_t index)
 	return c ? (enum cell_state)c->state : CELL_EMPTY;
 }
 
+uint64_t object_empty_run_locked(struct object *o, uint64_t first, uint64_t end)
+{
+	uint64_t i = first;
+
+	while (i < end && object_state_locked(o, i) == CELL_EMPTY)
+		i++;
+	return i - first;
+}
+
 /* Frees the slot when nothing of it is used. */
 static void slot_settle_locked(struct slot *s)
 {

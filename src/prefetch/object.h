@@ -90,6 +90,18 @@ struct cell *object_make_cell_locked(struct object *o, uint64_t index);
 /* Frees the slot if nothing of it is used: after a cell was made for nothing. */
 void object_settle_locked(struct object *o, uint64_t slot);
 enum cell_state object_state_locked(struct object *o, uint64_t index);
+/* How many EMPTY cells there are in a row from `first`, at most up to `end`. */
+uint64_t object_empty_run_locked(struct object *o, uint64_t first, uint64_t end);
+
+/* Cells first..end - 1. */
+struct run {
+	uint64_t first, end;
+};
+
+static inline struct run cells_of(uint64_t offset, uint64_t len)
+{
+	return (struct run){offset / PF_CELL, (offset + len + PF_CELL - 1) / PF_CELL};
+}
 
 static inline struct slot *cell_slot(struct cell *c)
 {

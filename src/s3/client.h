@@ -41,7 +41,7 @@ struct s3_target {
 	struct s3_endpoint endpoint;
 };
 
-struct s3_gets; /* the GET engine's state, made by get.c */
+struct s3_gets;			      /* the GET engine's state, made by get.c */
 void s3_gets_free(struct s3_gets *g); /* NULL is fine; all its loops have ended */
 
 struct s3_client {
@@ -73,6 +73,7 @@ struct s3_client {
 	atomic_bool creds_busy;			  /* whoever sets it owns `provider` */
 	struct s3_creds_provider provider;
 	atomic_bool no_checksum;	    /* the server does not know them */
+	atomic_bool no_restore_status;	    /* nor that header of LIST */
 	_Atomic(struct s3_gets *) gets;	    /* NULL until get.c sets it */
 	_Atomic uint64_t requests, retries; /* attempts made; those that were not the first */
 };

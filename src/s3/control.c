@@ -287,7 +287,7 @@ static int try_attempt(struct control *c)
 	answer_reset(c);
 	c->received = 0;
 	c->retry.attempts++;
-	c->retry.checksum_sent = false;
+	c->retry.optional = NULL;
 	c->attempts++;
 	c->xml_kind = CONTROL_NO_XML;
 	c->net = (struct net_call){
@@ -383,18 +383,23 @@ void control_start(struct s3_client *client, struct loop *l, struct s3_call *cal
 	end_later(c);
 }
 
-void control_checksum(struct control *c, const char *name, const char *value)
+void control_optional(struct control *c, atomic_bool *unknown, const char *name, const char *value)
 {
-	if (!value[0] || c->retry.checksum ||
-	    atomic_load_explicit(&c->client->no_checksum, memory_order_relaxed))
+	if (!value[0] || atomic_load_explicit(unknown, memory_order_relaxed))
 		return;
-	c->retry.checksum_sent = true;
-	s3_request_header(&c->request, name, value);
+	c->retry.optional = unknown;
+	if (!c->retry.plain)
+		s3_request_header(&c->request, name, value);
+}
+
+bool control_optional_sent(const struct control *c)
+{
+	return c->retry.optional && !c->retry.plain;
 }
 
 bool control_checksum_matches(struct control *c, const char *sent)
 {
-	if (!c->retry.checksum_sent || !c->head.crc32c[0] || strcmp(c->head.crc32c, sent) == 0)
+	if (!control_optional_sent(c) || !c->head.crc32c[0] || strcmp(c->head.crc32c, sent) == 0)
 		return true;
 	s3_error_set(&c->error, S3_PROTOCOL, -EIO, "the server has other data than were sent");
 	(void)snprintf(c->error.code, sizeof(c->error.code), "ChecksumMismatch");

@@ -95,8 +95,14 @@ void control_start(struct s3_client *client, struct loop *l, struct s3_call *cal
 		   const struct control_type *type, uint64_t body_len,
 		   int (*setup)(struct control *c));
 
-/* Adds x-amz-checksum-crc32c with `value` unless the server does not know it. */
-void control_checksum(struct control *c, const char *name, const char *value);
+/*
+ * Adds a header that the server may not know, unless `unknown` says that it does
+ * not. A refusal that may be about it is tried once without; if that helps, the
+ * flag is set for the whole client. One per request. "": not added.
+ */
+void control_optional(struct control *c, atomic_bool *unknown, const char *name, const char *value);
+/* True when the last attempt carried that header. */
+bool control_optional_sent(const struct control *c);
 /* The checksum header of the answer, if there is one, against `sent`. */
 bool control_checksum_matches(struct control *c, const char *sent);
 

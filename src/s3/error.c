@@ -226,8 +226,8 @@ void s3_error_format(const struct s3_error *e, char *ret, size_t len)
 		       e->message, attempts, id, region, advice[0] ? ", " : "", advice);
 }
 
-/* Answers that can mean "I do not know this checksum header". */
-static bool about_checksum(const struct s3_error *e)
+/* Answers that can mean "I do not know this header". */
+static bool about_header(const struct s3_error *e)
 {
 	static const char *const codes[] = {"InvalidArgument",	 "InvalidRequest", "InvalidHeader",
 					    "UnsupportedHeader", "BadRequest",	   ""};
@@ -271,7 +271,7 @@ enum s3_next s3_error_decide(const struct s3_decide_input *in, const struct s3_r
 		return S3_RETRY_SKEW;
 	if (in->signs && !r->creds && about_creds(e))
 		return S3_RETRY_CREDS;
-	if (in->checksum_sent && !r->checksum && about_checksum(e))
-		return S3_RETRY_CHECKSUM;
+	if (in->optional_sent && !r->plain && about_header(e))
+		return S3_RETRY_PLAIN;
 	return rule_of(e)->retry ? S3_RETRY : S3_GIVE_UP;
 }

@@ -18,6 +18,7 @@
 #ifndef S3_ERROR_H
 #define S3_ERROR_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -53,30 +54,32 @@ const char *s3_class_name(enum s3_class cls);
 
 enum s3_next {
 	S3_GIVE_UP,
-	S3_RETRY,	   /* after a wait */
-	S3_RETRY_SKEW,	   /* at once, with the clock corrected */
-	S3_RETRY_REGION,   /* at once, in the region the server named */
-	S3_RETRY_CREDS,	   /* at once, with credentials read again */
-	S3_RETRY_CHECKSUM, /* at once, without checksum headers */
+	S3_RETRY,	 /* after a wait */
+	S3_RETRY_SKEW,	 /* at once, with the clock corrected */
+	S3_RETRY_REGION, /* at once, in the region the server named */
+	S3_RETRY_CREDS,	 /* at once, with credentials read again */
+	S3_RETRY_PLAIN,	 /* at once, without the header that the server may not know */
 };
 
 /* What an operation remembers between its attempts. Zeroed at its start. */
 struct s3_retry {
-	unsigned attempts;		    /* begun */
-	unsigned retries;		    /* with a wait, for the backoff */
-	unsigned spent;			    /* taken from the retry budget by the last retry */
-	bool checksum_sent;		    /* by the last attempt */
-	bool skew, region, creds, checksum; /* each correction is made once */
-	int64_t date;			    /* of the Date header, 0: none */
+	unsigned attempts;		 /* begun */
+	unsigned retries;		 /* with a wait, for the backoff */
+	unsigned spent;			 /* taken from the retry budget by the last retry */
+	bool skew, region, creds, plain; /* each correction is made once */
+	/* The client's flag of an optional header that the last attempt sent, or was told to leave.
+	 */
+	atomic_bool *optional;
+	int64_t date; /* of the Date header, 0: none */
 };
 
 struct s3_decide_input {
 	const struct s3_error *error;
 	unsigned max_attempts;
 	bool region_inferred;
-	bool signs; /* requests carry a signature */
-	bool checksum_sent;
-	int64_t clock; /* the time that was signed */
+	bool signs;	    /* requests carry a signature */
+	bool optional_sent; /* a header that some servers do not know */
+	int64_t clock;	    /* the time that was signed */
 };
 
 enum s3_next s3_error_decide(const struct s3_decide_input *in, const struct s3_retry *r);

@@ -30,8 +30,9 @@ static void prepare(struct control *c)
 	s3_request_query(r, "delimiter", list->delimiter ? "/" : NULL);
 	s3_request_query(r, "continuation-token", list->token);
 	s3_request_query(r, "start-after", list->token ? NULL : list->start_after);
-	/* Whether an archived object was restored; servers without it leave it out. */
-	s3_request_header(r, "x-amz-optional-object-attributes", "RestoreStatus");
+	/* Whether an archived object was restored; few servers but AWS's know it. */
+	control_optional(c, &c->client->no_restore_status, "x-amz-optional-object-attributes",
+			 "RestoreStatus");
 	c->xml_kind = S3_XML_LIST;
 }
 

@@ -23,7 +23,7 @@ static void create_prepare(struct control *c)
 	s3_request_start(&c->request, "POST", c->key);
 	s3_request_query(&c->request, "uploads", "");
 	s3_upload_attrs(&c->request, create_of(c)->attrs);
-	control_checksum(c, "x-amz-checksum-algorithm", "CRC32C");
+	control_optional(c, &c->client->no_checksum, "x-amz-checksum-algorithm", "CRC32C");
 	c->xml_kind = S3_XML_CREATE;
 }
 
@@ -86,7 +86,7 @@ static enum control_result part_success(struct control *c)
 		return CONTROL_FAIL;
 	u->part = (struct s3_part){.size = s3_upload_len(u->body, u->nbody)};
 	(void)snprintf(u->part.etag, sizeof(u->part.etag), "%s", c->head.object.etag);
-	if (c->retry.checksum_sent)
+	if (control_optional_sent(c))
 		(void)snprintf(u->part.crc32c, sizeof(u->part.crc32c), "%s", c->crc32c);
 	return CONTROL_DONE;
 }

@@ -50,7 +50,7 @@ void s3_upload_body(struct control *c, const struct iovec *body, unsigned nbody)
 	c->net.body = body;
 	c->net.nbody = nbody;
 	c->net.first_byte_timeout_ms = S3_STORE_TIMEOUT_MS;
-	control_checksum(c, "x-amz-checksum-crc32c", c->crc32c);
+	control_optional(c, &c->client->no_checksum, "x-amz-checksum-crc32c", c->crc32c);
 }
 
 void s3_upload_exists(struct s3_error *e)

@@ -65,8 +65,8 @@ static bool correct(struct s3_client *c, struct s3_retry *r, const struct s3_err
 	case S3_RETRY_CREDS:
 		r->creds = true;
 		return s3_client_reload_creds(c, used->creds);
-	case S3_RETRY_CHECKSUM:
-		r->checksum = true;
+	case S3_RETRY_PLAIN:
+		r->plain = true;
 		return true;
 	case S3_GIVE_UP:
 	case S3_RETRY:
@@ -83,7 +83,7 @@ enum s3_next s3_retry_next(struct s3_client *c, struct s3_retry *r, const struct
 		.max_attempts = c->max_attempts,
 		.region_inferred = c->region_inferred,
 		.signs = used->creds != NULL,
-		.checksum_sent = r->checksum_sent,
+		.optional_sent = r->optional != NULL,
 		.clock = s3_client_time(c),
 	};
 
@@ -106,6 +106,9 @@ void s3_retry_done(struct s3_client *c, struct s3_retry *r)
 {
 	s3_client_refund_retry(c, r->spent ? r->spent : 1);
 	r->spent = 0;
-	if (r->checksum && !atomic_exchange(&c->no_checksum, true))
-		log_warn(LOG_S3, "the server does not know CRC32C checksums: uploads go without");
+	/* It was the header: from now on all requests do without. */
+	if (r->plain && r->optional && !atomic_exchange(r->optional, true))
+		log_warn(LOG_S3, "the server does not know %s",
+			 r->optional == &c->no_checksum ? "CRC32C checksums: uploads go without"
+							: "RestoreStatus: listings go without");
 }

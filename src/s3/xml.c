@@ -21,48 +21,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/cleanup.h"
-#include "base/clock.h"
-#include "base/date.h"
-#include "base/parse.h"
-#include "s3/object.h"
-#include "s3/xml_page.h"
+#include "s3/xml_fields.h"
 
 #define DEPTH_MAX 16
-#define TEXT_MAX  (8 * KIB) /* a key is 1 KiB, three times that when encoded */
-#define PARTS_MAX 1000	    /* ListParts' own limit of a page */
-
-enum field {
-	F_NONE,
-	F_CODE,
-	F_MESSAGE,
-	F_REQUEST_ID,
-	F_REGION,
-	F_SERVER_TIME,
-	F_CONTENTS, /* containers */
-	F_PREFIXES,
-	F_PART,
-	F_KEY,
-	F_PREFIX,
-	F_SIZE,
-	F_MTIME,
-	F_ETAG,
-	F_STORAGE,
-	F_RESTORING,
-	F_RESTORED,
-	F_ENCODING,
-	F_TRUNCATED,
-	F_TOKEN,
-	F_UPLOAD_ID,
-	F_RESULT_ETAG,
-	F_RESULT_CRC32C,
-	F_PART_NUMBER,
-	F_PART_SIZE,
-	F_PART_ETAG,
-	F_PART_CRC32C,
-	F_NEXT_PART,
-};
 
 struct place {
 	enum field field;
@@ -75,7 +37,6 @@ static const struct place error_places[] = {
 	{F_MESSAGE, F_NONE, "Message"},
 	{F_REQUEST_ID, F_NONE, "RequestId"},
 	{F_REGION, F_NONE, "Region"},
-	{F_SERVER_TIME, F_NONE, "ServerTime"},
 	{0},
 };
 
@@ -130,28 +91,7 @@ static const struct {
 	[S3_XML_PARTS] = {"ListPartsResult", 1 * MIB, parts_places},
 };
 
-struct s3_xml {
-	/* set at creation */
-	enum s3_xml_kind kind;
-	xmlParserCtxtPtr ctxt;
-	/* while parsing */
-	int error;    /* 0 or -errno of the first problem */
-	size_t bytes; /* fed */
-	unsigned depth;
-	bool begun, root_seen;
-	const struct place *places;
-	enum field container; /* that we are in */
-	enum field leaf;      /* of which the text is collected */
-	unsigned leaf_depth;
-	struct buf text;
-	/* the entry of the container that we are in */
-	struct s3_xml_part part;
-	struct s3_page_entry entry;
-	struct s3_page_builder *page;
-	struct s3_xml_result result;
-};
-
-static void fail(struct s3_xml *x, int err)
+void s3_xml_fail(struct s3_xml *x, int err)
 {
 	if (x->error == 0)
 		x->error = err;
@@ -175,7 +115,7 @@ static void on_root(struct s3_xml *x, const char *name)
 	} else if (strcmp(name, kinds[x->kind].root) == 0) {
 		x->places = kinds[x->kind].places;
 	} else {
-		fail(x, -EPROTO);
+		s3_xml_fail(x, -EPROTO);
 	}
 }
 
@@ -201,7 +141,7 @@ static void on_start(void *user, const xmlChar *name, const xmlChar *prefix, con
 	if (x->error)
 		return;
 	if (++x->depth > DEPTH_MAX)
-		fail(x, -EMSGSIZE);
+		s3_xml_fail(x, -EMSGSIZE);
 	else if (x->depth == 1)
 		on_root(x, (const char *)name);
 	else if (x->depth == 2 || (x->depth <= 4 && x->container != F_NONE))
@@ -224,214 +164,14 @@ static void on_text(void *user, const xmlChar *s, int len)
 	buf_append(&x->text, s, n);
 }
 
-static void copy_text(struct s3_xml *x, char *ret, size_t size)
-{
-	(void)snprintf(ret, size, "%s", buf_str(&x->text));
-}
-
-static void on_number(struct s3_xml *x, uint64_t max, uint64_t *ret)
-{
-	if (parse_u64(buf_str(&x->text), 0, max, ret) < 0)
-		fail(x, -EPROTO);
-}
-
-static void on_part_number(struct s3_xml *x, unsigned *ret)
-{
-	uint64_t n = 0;
-
-	on_number(x, S3_PARTS_MAX, &n);
-	*ret = (unsigned)n;
-}
-
-static char *text_dup(struct s3_xml *x, size_t max)
-{
-	char *s;
-
-	if (x->text.len == 0 || x->text.len > max) {
-		fail(x, -EPROTO);
-		return NULL;
-	}
-	s = strdup(buf_str(&x->text));
-	if (!s)
-		fail(x, -ENOMEM);
-	return s;
-}
-
-static void set_error_field(struct s3_xml *x, enum field field)
-{
-	struct s3_xml_result *r = &x->result;
-
-	if (field == F_CODE)
-		copy_text(x, r->code, sizeof(r->code));
-	else if (field == F_MESSAGE)
-		copy_text(x, r->message, sizeof(r->message));
-	else if (field == F_REQUEST_ID)
-		copy_text(x, r->request_id, sizeof(r->request_id));
-	else if (field == F_REGION)
-		copy_text(x, r->region, sizeof(r->region));
-	else if (field == F_SERVER_TIME && date_parse_iso(buf_str(&x->text), &r->server_time) < 0)
-		r->server_time = 0;
-}
-
-static void set_key(struct s3_xml *x)
-{
-	x->entry.has_key = true;
-	x->entry.key_too_long = buf_error(&x->text) == -EMSGSIZE;
-	if (x->entry.key_too_long)
-		return;
-	if (s3_page_key(x->page, &x->entry, buf_str(&x->text), x->text.len) < 0)
-		fail(x, -ENOMEM);
-}
-
-static void add_entry(struct s3_xml *x)
-{
-	struct s3_page_entry *e = &x->entry;
-	int r;
-
-	if (e->archived && (e->restoring || e->restored_until <= clock_wall()))
-		e->object.storage = S3_ARCHIVED;
-	r = s3_page_add(x->page, e);
-	if (r < 0)
-		fail(x, r);
-}
-
-static void set_list_field(struct s3_xml *x, enum field field)
-{
-	struct s3_object *o = &x->entry.object;
-
-	switch ((int)field) {
-	case F_KEY:
-		set_key(x);
-		break;
-	case F_PREFIX: /* some servers put several into one CommonPrefixes */
-		set_key(x);
-		add_entry(x);
-		break;
-	case F_SIZE:
-		on_number(x, INT64_MAX, &o->size);
-		x->entry.has_size = true;
-		break;
-	case F_MTIME:
-		if (date_parse_iso(buf_str(&x->text), &o->mtime) < 0)
-			o->mtime = 0;
-		break;
-	case F_ETAG:
-		if (!s3_etag_copy(o->etag, buf_str(&x->text), x->text.len))
-			o->etag[0] = '\0';
-		break;
-	case F_STORAGE:
-		if (s3_class_is_archived(buf_str(&x->text), x->text.len))
-			x->entry.archived = true;
-		break;
-	case F_RESTORING:
-		x->entry.restoring = strcmp(buf_str(&x->text), "true") == 0;
-		break;
-	case F_RESTORED:
-		if (date_parse_iso(buf_str(&x->text), &x->entry.restored_until) < 0)
-			x->entry.restored_until = 0;
-		break;
-	case F_ENCODING:
-		x->page->encoded = strcmp(buf_str(&x->text), "url") == 0;
-		break;
-	case F_TOKEN:
-		free(x->page->token);
-		x->page->token = x->text.len ? text_dup(x, TEXT_MAX) : NULL;
-		break;
-	}
-}
-
-static void set_part_field(struct s3_xml *x, enum field field)
-{
-	struct s3_part *p = &x->part.part;
-
-	switch ((int)field) {
-	case F_PART_NUMBER:
-		on_part_number(x, &x->part.number);
-		break;
-	case F_PART_SIZE:
-		on_number(x, S3_PART_MAX, &p->size);
-		break;
-	case F_PART_ETAG:
-		if (!s3_etag_copy(p->etag, buf_str(&x->text), x->text.len))
-			fail(x, -EPROTO);
-		break;
-	case F_PART_CRC32C:
-		if (x->text.len < sizeof(p->crc32c))
-			copy_text(x, p->crc32c, sizeof(p->crc32c));
-		break;
-	case F_NEXT_PART:
-		on_part_number(x, &x->result.next_part);
-		break;
-	}
-}
-
-static void set_result_field(struct s3_xml *x, enum field field)
-{
-	struct s3_xml_result *r = &x->result;
-
-	switch ((int)field) {
-	case F_TRUNCATED:
-		r->truncated = strcmp(buf_str(&x->text), "true") == 0;
-		break;
-	case F_UPLOAD_ID:
-		free(r->upload_id);
-		r->upload_id = text_dup(x, S3_UPLOAD_ID_MAX);
-		break;
-	case F_RESULT_ETAG:
-		if (!s3_etag_copy(r->etag, buf_str(&x->text), x->text.len))
-			fail(x, -EPROTO);
-		break;
-	case F_RESULT_CRC32C:
-		if (x->text.len < sizeof(r->crc32c))
-			copy_text(x, r->crc32c, sizeof(r->crc32c));
-		break;
-	}
-}
-
-static void set_field(struct s3_xml *x, enum field field)
-{
-	/* An over-long key costs its entry (set_list_field), other text the document. */
-	if (buf_error(&x->text) < 0 && field != F_KEY && field != F_PREFIX) {
-		fail(x, buf_error(&x->text));
-		return;
-	}
-	if (buf_error(&x->text) == -ENOMEM)
-		fail(x, -ENOMEM);
-	else if (x->result.is_error)
-		set_error_field(x, field);
-	else if (field == F_TRUNCATED || field == F_UPLOAD_ID || field == F_RESULT_ETAG ||
-		 field == F_RESULT_CRC32C)
-		set_result_field(x, field);
-	else if (x->kind == S3_XML_LIST)
-		set_list_field(x, field);
-	else
-		set_part_field(x, field);
-}
-
-static int add_part(struct s3_xml *x)
-{
-	struct s3_xml_result *r = &x->result;
-
-	if (x->part.number == 0 || x->part.part.etag[0] == '\0')
-		return -EPROTO;
-	if (r->nparts == PARTS_MAX)
-		return -EMSGSIZE;
-	if (!r->parts)
-		r->parts = calloc(PARTS_MAX, sizeof(*r->parts));
-	if (!r->parts)
-		return -ENOMEM;
-	r->parts[r->nparts++] = x->part;
-	return 0;
-}
-
 static void on_container_end(struct s3_xml *x)
 {
-	int r = x->container == F_PART ? add_part(x) : 0;
+	int r = x->container == F_PART ? s3_xml_part(x) : 0;
 
 	if (r < 0)
-		fail(x, r);
+		s3_xml_fail(x, r);
 	else if (x->container == F_CONTENTS)
-		add_entry(x);
+		s3_xml_entry(x);
 	x->container = F_NONE;
 }
 
@@ -445,7 +185,7 @@ static void on_end(void *user, const xmlChar *name, const xmlChar *prefix, const
 		enum field field = x->leaf;
 
 		x->leaf = F_NONE;
-		set_field(x, field);
+		s3_xml_field(x, field);
 	} else if (x->container != F_NONE && x->depth == 2) {
 		on_container_end(x);
 	}
@@ -454,7 +194,7 @@ static void on_end(void *user, const xmlChar *name, const xmlChar *prefix, const
 
 static void on_doctype(void *user, const xmlChar *name, const xmlChar *id, const xmlChar *system)
 {
-	fail(user, -EPROTO);
+	s3_xml_fail(user, -EPROTO);
 }
 
 static void on_message(void *user, const char *fmt, ...)
@@ -485,7 +225,7 @@ int s3_xml_new(enum s3_xml_kind kind, struct s3_xml **ret)
 	if (!x)
 		return -ENOMEM;
 	x->kind = kind;
-	buf_init(&x->text, TEXT_MAX);
+	buf_init(&x->text, S3_XML_TEXT_MAX);
 	x->ctxt = xmlCreatePushParserCtxt(&sax, x, NULL, 0, NULL);
 	if (!x->ctxt)
 		return -ENOMEM;

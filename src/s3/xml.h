@@ -43,7 +43,6 @@ struct s3_xml_result {
 	/* Any kind may turn out to be an error document. */
 	bool is_error;
 	char code[64], message[256], request_id[64], region[32];
-	int64_t server_time; /* <ServerTime> of a skew error, 0: none */
 
 	struct s3_page *page;	/* LIST */
 	char *upload_id;	/* CREATE */

@@ -4,10 +4,16 @@
  * Tasks, timers and the life of a loop. Runs once per backend (MOUNT_S3_LOOP);
  * operations are in test_loop_ops.c.
  */
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/backoff.h"
@@ -132,6 +138,32 @@ static void a_task_may_free_or_post_itself(void)
 	check(gate_wait(&all_run));
 	end_loop(l);
 	check_int(again_left, ==, 0);
+}
+
+static struct loop_task taken_back;
+static bool first_unpost, second_unpost;
+
+static void run_taken_back(struct loop_task *t)
+{
+	test_fail_("a task ran that was taken back");
+}
+
+static void post_and_take_back(void *arg)
+{
+	loop_post(loop_current(), &taken_back);
+	first_unpost = loop_unpost(loop_current(), &taken_back);
+	second_unpost = loop_unpost(loop_current(), &taken_back);
+}
+
+static void a_posted_task_can_be_taken_back(void)
+{
+	struct loop *l = start_loop(NULL);
+
+	taken_back.run = run_taken_back;
+	require(on_loop(l, post_and_take_back, NULL));
+	check(first_unpost);
+	check(!second_unpost);
+	end_loop(l);
 }
 
 static atomic_uint late_tasks;
@@ -302,6 +334,55 @@ static void the_backend_is_the_one_asked_for(void)
 	loop_free(NULL);
 }
 
+/* As in a container whose seccomp profile forbids io_uring. */
+static bool forbid_io_uring(int error)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {.len = ARRAY_SIZE(code), .filter = code};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* In a process of its own: which backends are to be had. 0 when as it should be. */
+static int choose_without_ring(int error)
+{
+	struct loop *l;
+	int r;
+
+	if (!forbid_io_uring(error) || unsetenv("MOUNT_S3_LOOP") < 0)
+		return 1;
+	r = loop_new(&(struct loop_config){.backend = LOOP_URING}, &l);
+	if (r != -error)
+		return 2;
+	if (loop_new(&(struct loop_config){.backend = LOOP_AUTO}, &l) < 0)
+		return 3;
+	if (loop_backend(l) != LOOP_EPOLL)
+		return 4;
+	loop_free(l);
+	return 0;
+}
+
+static void without_io_uring_epoll_is_taken(void)
+{
+	const int errors[] = {ENOSYS, EPERM};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(errors); i++) {
+		pid_t pid = fork();
+		int status = -1;
+
+		if (pid == 0)
+			_exit(choose_without_ring(errors[i]));
+		check(waitpid(pid, &status, 0) == pid);
+		check_int(status, ==, 0);
+	}
+}
+
 int main(void)
 {
 	if (no_backend()) {
@@ -312,11 +393,13 @@ int main(void)
 		TEST(tasks_keep_the_order_of_each_poster),
 		TEST(no_wake_is_lost),
 		TEST(a_task_may_free_or_post_itself),
+		TEST(a_posted_task_can_be_taken_back),
 		TEST(stop_runs_what_was_posted),
 		TEST(timers_fire_in_order_and_not_early),
 		TEST(a_timer_that_is_always_due_starves_nobody),
 		TEST(the_thread_has_a_name_and_no_signals),
 		TEST(the_backend_is_the_one_asked_for),
+		TEST(without_io_uring_epoll_is_taken),
 		{0},
 	});
 }

@@ -65,7 +65,7 @@ static pid_t start_server(const char *kind, const char *program)
 	const char *minio[] = {program, "server", folder, "--address", address, NULL};
 	const char *s3d[] = {program, "--memory", "--listen", address, "--region", REGION, NULL};
 	posix_spawn_file_actions_t files;
-	int port = free_port();
+	int port = free_port(), r;
 	pid_t pid;
 
 	is_minio = strcmp(kind, "minio") == 0;
@@ -78,8 +78,10 @@ static pid_t start_server(const char *kind, const char *program)
 	(void)posix_spawn_file_actions_init(&files);
 	(void)posix_spawn_file_actions_addopen(&files, 1, log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	(void)posix_spawn_file_actions_adddup2(&files, 1, 2);
-	if (posix_spawn(&pid, program, &files, NULL, (char **)(uintptr_t)(is_minio ? minio : s3d),
-			environ) != 0)
+	r = posix_spawn(&pid, program, &files, NULL, (char **)(uintptr_t)(is_minio ? minio : s3d),
+			environ);
+	(void)posix_spawn_file_actions_destroy(&files);
+	if (r != 0)
 		return -1;
 	for (uint64_t end = clock_now() + 30 * NSEC_PER_SEC; clock_now() < end;) {
 		struct timespec pause = {.tv_nsec = 20000000};

@@ -11,6 +11,7 @@
 
 #include "headers.h"
 #include "ops.h"
+#include "sigv4.h"
 #include "text.h"
 #include "upload.h"
 
@@ -144,6 +145,33 @@ static void do_quirk(struct req *r)
 		atomic_fetch_and(&r->srv->quirks, ~((uint64_t)1 << q));
 	else
 		atomic_fetch_or(&r->srv->quirks, (uint64_t)1 << q);
+	say(r, "{}\n");
+}
+
+/* Three lines in the body: access key, secret key, session token (or nothing). */
+static void do_credentials(struct req *r)
+{
+	const char *expired = req_param(r, "expired");
+	struct credentials c = {.expired = expired && strcmp(expired, "1") == 0};
+	const char *text = r->body.xml.data ? r->body.xml.data : "";
+	struct {
+		char *to;
+		size_t size;
+	} lines[] = {{c.access, sizeof(c.access)},
+		     {c.secret, sizeof(c.secret)},
+		     {c.token, sizeof(c.token)}};
+
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		size_t n = strcspn(text, "\n");
+
+		if (n >= lines[i].size) {
+			wrong(r, "a line is too long");
+			return;
+		}
+		memcpy(lines[i].to, text, n);
+		text += n + (text[n] == '\n');
+	}
+	sigv4_set_credentials(r->srv, &c);
 	say(r, "{}\n");
 }
 
@@ -324,6 +352,7 @@ static const struct {
 	{"POST", "seed", do_seed},
 	{"POST", "set", do_set},
 	{"POST", "quirk", do_quirk},
+	{"POST", "credentials", do_credentials},
 	{"POST", "put", do_put},
 	{"POST", "delete", do_delete},
 	{"POST", "generate", do_generate},

@@ -52,6 +52,13 @@ def name():
 
 
 @pytest.fixture
+def key(s3d, name):
+    """A key with s3dlib.BODY."""
+    s3d.admin("POST", "put", s3dlib.BODY, bucket="bkt", key=name)
+    return name
+
+
+@pytest.fixture
 def quirk(s3d):
     used = []
 

@@ -89,7 +89,8 @@ static void read_object(struct req *r, bool want_data)
 	bool ranged;
 	int e;
 
-	e = bucket_get(r->bucket, r->key, &r->object, want_data ? &r->object_fd : NULL);
+	/* The file is opened for HEAD too: that notices a change from outside. */
+	e = bucket_get(r->bucket, r->key, &r->object, &r->object_fd);
 	if (e < 0) {
 		req_fail_errno(r, e);
 		return;

@@ -30,6 +30,8 @@
 #define CONNECTION_MEMORY (128u << 10)
 #define CONNECTIONS_MAX	  8192u
 #define IDLE_SECONDS	  600u
+#define BUCKET_OWNER	  "123456789012"
+#define PACE_STEP_NS	  2000000u
 #define STALL_MAX_NS	  ((uint64_t)3600 * 1000000000u)
 
 static int socket_of(const struct req *r)
@@ -100,6 +102,14 @@ size_t http_pace(struct req *r, size_t want)
 	return n;
 }
 
+static void check_owner(struct req *r)
+{
+	const char *owner = req_header(r, "x-amz-expected-bucket-owner");
+
+	if (owner && strcmp(owner, BUCKET_OWNER) != 0)
+		req_fail(r, ERR_AccessDenied);
+}
+
 /* Head: everything that can be decided before the body. */
 static void begin(struct req *r, const char *method)
 {
@@ -116,6 +126,7 @@ static void begin(struct req *r, const char *method)
 			atomic_fetch_add(&s->log.connections, 1);
 		r->conn->counted = true;
 		sigv4_check(r);
+		check_owner(r);
 		faults_match(&s->faults, r->op, r->key, &r->fault);
 		if (server_quirk(s, QUIRK_NO_CONTENT_LENGTH_0) && req_header(r, "content-length") &&
 		    strcmp(r->method, "PUT") != 0 && strcmp(r->method, "POST") != 0)
@@ -155,18 +166,32 @@ static bool upload_fault(struct req *r, size_t *size)
 	return true;
 }
 
+/*
+ * A piece is always taken whole and paid for afterwards: libmicrohttpd 0.9.75
+ * does not come back for what was left unless more arrives.
+ */
+static void pace_upload(struct req *r, size_t n)
+{
+	uint64_t rate = http_bandwidth(r), now = clock_mono_ns();
+
+	if (!rate)
+		return;
+	r->conn->paced_ns = MAX(r->conn->paced_ns, now) + n * 1000000000u / rate;
+	if (r->conn->paced_ns > now + PACE_STEP_NS)
+		(void)http_park(r, r->conn->paced_ns, false);
+}
+
 static enum MHD_Result on_body(struct req *r, const char *data, size_t *size)
 {
 	bool stalls = r->fault.kind == FAULT_STALL_BODY;
-	size_t n;
 
 	if (!upload_fault(r, size))
 		return MHD_NO;
 	if (stalls && r->fault.kind == FAULT_NONE)
 		return MHD_YES; /* parked */
-	n = http_pace(r, *size);
-	body_add(r, data, n);
-	*size -= n;
+	body_add(r, data, *size);
+	pace_upload(r, *size);
+	*size = 0;
 	return MHD_YES;
 }
 
@@ -208,6 +233,17 @@ static enum MHD_Result on_end(struct req *r)
 	return reply_send(r);
 }
 
+/*
+ * Before the body: because the client waits for our word, or because the fault
+ * says so. Otherwise a body is read and dropped, so that the error arrives.
+ */
+static bool answers_early(const struct req *r)
+{
+	if (r->err == ERR_NONE || r->fault.kind == FAULT_RESET || r->op == OP_Admin)
+		return false;
+	return r->expects_continue || (r->fault.kind == FAULT_STATUS && r->fault.arg);
+}
+
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *con, const char *url,
 				  const char *method, const char *version, const char *data,
 				  size_t *size, void **ctx)
@@ -219,10 +255,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *con, const c
 	if (!r->begun) {
 		r->begun = true;
 		begin(r, method);
-		/* The client waits for our word before it sends the body. */
-		if (r->err != ERR_NONE && r->expects_continue && r->fault.kind != FAULT_RESET)
-			return reply_send(r);
-		return MHD_YES;
+		return answers_early(r) ? reply_send(r) : MHD_YES;
 	}
 	if (*size)
 		return on_body(r, data, size);
@@ -321,8 +354,7 @@ static int read_text(const char *path, char **ret)
 int http_start(struct server *s)
 {
 	_cleanup_(freep) char *cert = NULL, *key = NULL;
-	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO |
-			 MHD_USE_ERROR_LOG;
+	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO;
 	int fd = -1, r;
 
 	r = read_text(s->opt.tls_cert, &cert);

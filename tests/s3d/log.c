@@ -67,8 +67,10 @@ uint64_t log_add(struct log *l, struct log_entry *e)
 	e->time_ms = clock_real_ns() / 1000000u;
 
 	WITH_LOCK(&l->lock);
-	if (l->next - l->first == LOG_MAX)
-		free(take_ptr(&l->ring[l->first++ % LOG_MAX].fields));
+	if (l->next - l->first == LOG_MAX) {
+		free(take_ptr(&l->ring[l->first % LOG_MAX].fields));
+		l->first++;
+	}
 	e->seq = l->next++;
 	slot = &l->ring[e->seq % LOG_MAX];
 	*slot = *e;

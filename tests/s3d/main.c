@@ -14,6 +14,7 @@
 #include "crc.h"
 #include "hash.h"
 #include "http.h"
+#include "sigv4.h"
 
 /* The file appears whole or not at all. */
 static int write_port(const struct server *s)
@@ -33,6 +34,22 @@ static int write_port(const struct server *s)
 	fprintf(f, "%u\n", s->port);
 	if (fclose(f) != 0 || rename(temp, s->opt.port_file) < 0)
 		return -errno;
+	return 0;
+}
+
+/* Later /_s3d/credentials may change them. */
+static int take_credentials(struct server *s)
+{
+	struct credentials c = {0};
+
+	if (s->opt.anonymous)
+		return 0;
+	if (strlen(s->opt.access_key) >= sizeof(c.access) ||
+	    strlen(s->opt.secret_key) >= sizeof(c.secret))
+		return -EINVAL;
+	(void)snprintf(c.access, sizeof(c.access), "%s", s->opt.access_key);
+	(void)snprintf(c.secret, sizeof(c.secret), "%s", s->opt.secret_key);
+	sigv4_set_credentials(s, &c);
 	return 0;
 }
 
@@ -62,6 +79,8 @@ int server_start(struct server *s)
 	pthread_mutex_init(&s->key_lock, NULL);
 	faults_init(&s->faults);
 	atomic_store(&s->quirks, s->opt.quirks);
+	if (r >= 0)
+		r = take_credentials(s);
 	if (r >= 0)
 		r = log_init(&s->log);
 	if (r >= 0)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start and talk to an S3 server: s3d, or MinIO for comparison."""
 
+import base64
 import datetime
 import http.client
 import json
@@ -11,12 +12,15 @@ import socket
 import subprocess
 import time
 import urllib.parse
+import zlib
 
 import boto3
 import botocore.auth
 import botocore.awsrequest
 import botocore.config
 import botocore.credentials
+import botocore.exceptions
+import pytest
 
 ACCESS, SECRET, REGION = "testaccess", "testsecret123", "us-east-1"
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -181,3 +185,26 @@ def start_minio(folder):
     return Server([minio_binary(), "server", str(folder), "--address", f"127.0.0.1:{port}"],
                     port, env={"MINIO_ROOT_USER": ACCESS, "MINIO_ROOT_PASSWORD": SECRET,
                                "MINIO_UPDATE": "off", "MINIO_BROWSER": "off"}, ready=ready)
+
+
+def error(call, **args):
+    with pytest.raises(botocore.exceptions.ClientError) as caught:
+        call(**args)
+    meta = caught.value.response
+    return meta["ResponseMetadata"]["HTTPStatusCode"], meta["Error"]["Code"]
+
+
+def put(server, key, body=b"", **args):
+    return server.client().put_object(Bucket="bkt", Key=key, Body=body, **args)
+
+
+# What most fault tests read.
+BODY = bytes(range(256)) * 400
+
+
+def get(server, key, headers=None, **args):
+    return server.raw("GET", f"/bkt/{key}", headers, **args)
+
+
+def crc32_text(data):
+    return base64.b64encode(zlib.crc32(data).to_bytes(4, "big")).decode()

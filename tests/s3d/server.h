@@ -16,6 +16,14 @@
 
 struct MHD_Daemon;
 
+#define CREDENTIAL_MAX 256
+
+struct credentials {
+	char access[CREDENTIAL_MAX], secret[CREDENTIAL_MAX];
+	char token[2048]; /* "": none is asked for */
+	bool expired;	  /* the token is */
+};
+
 struct signing_key {
 	char date[9];
 	uint8_t key[32];
@@ -33,6 +41,7 @@ struct server {
 
 	pthread_mutex_t key_lock;
 	/* under key_lock */
+	struct credentials cred;
 	struct signing_key signing_key; /* of the last day that was used */
 
 	/* atomic */

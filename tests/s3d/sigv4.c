@@ -219,15 +219,23 @@ static void canonical_request(struct req *r, const struct auth *a, struct buf *o
 	buf_printf(out, "\n%s\n%s", a->signed_headers, a->payload);
 }
 
+void sigv4_set_credentials(struct server *s, const struct credentials *c)
+{
+	WITH_LOCK(&s->key_lock);
+
+	s->cred = *c;
+	s->signing_key.date[0] = '\0';
+}
+
 /* The key of a day is derived once. */
 static void signing_key(struct server *s, const char *date, uint8_t out[32])
 {
-	char secret[256];
+	char secret[CREDENTIAL_MAX + 4];
 	uint8_t k[32];
 	WITH_LOCK(&s->key_lock);
 
 	if (strcmp(s->signing_key.date, date) != 0) {
-		(void)snprintf(secret, sizeof(secret), "AWS4%s", s->opt.secret_key);
+		(void)snprintf(secret, sizeof(secret), "AWS4%s", s->cred.secret);
 		hash_hmac256(secret, strlen(secret), date, 8, k);
 		hash_hmac256(k, 32, s->opt.region, strlen(s->opt.region), k);
 		hash_hmac256(k, 32, "s3", 2, k);
@@ -269,6 +277,20 @@ static void check_signature(struct req *r, const struct auth *a)
 	buf_fini(&canon);
 }
 
+static void check_identity(struct req *r, const struct auth *a)
+{
+	const char *token = req_header(r, "x-amz-security-token");
+	const struct credentials *c = &r->srv->cred;
+	WITH_LOCK(&r->srv->key_lock);
+
+	if (strcmp(a->access_key, c->access) != 0)
+		req_fail(r, ERR_InvalidAccessKeyId);
+	else if (c->token[0] && (!token || strcmp(token, c->token) != 0))
+		req_fail(r, ERR_InvalidToken);
+	else if (c->expired)
+		req_fail(r, ERR_ExpiredToken);
+}
+
 void sigv4_check(struct req *r)
 {
 	const char *header = req_header(r, "authorization");
@@ -282,10 +304,7 @@ void sigv4_check(struct req *r)
 	}
 	if (!parse(r, header, &a))
 		return;
-	if (strcmp(a.access_key, r->srv->opt.access_key) != 0) {
-		req_fail(r, ERR_InvalidAccessKeyId);
-		return;
-	}
+	check_identity(r, &a);
 	check_region(r, &a);
 	check_time(r, &a);
 	a.payload = req_header(r, "x-amz-content-sha256");

@@ -44,6 +44,17 @@ void bucket_unref(struct bucket *b)
 		bucket_free(b);
 }
 
+/* Listings must not keep writers out. */
+static void init_rwlock(pthread_rwlock_t *l)
+{
+	pthread_rwlockattr_t attr;
+
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(l, &attr);
+	pthread_rwlockattr_destroy(&attr);
+}
+
 static int bucket_new(struct store *s, const char *name, struct bucket **ret)
 {
 	_cleanup_(bucket_unrefp) struct bucket *b = calloc(1, sizeof(*b));
@@ -53,7 +64,7 @@ static int bucket_new(struct store *s, const char *name, struct bucket **ret)
 	atomic_init(&b->refs, 1);
 	b->store = s;
 	b->created_ns = clock_real_ns();
-	pthread_rwlock_init(&b->lock, NULL);
+	init_rwlock(&b->lock);
 	pthread_mutex_init(&b->upload_lock, NULL);
 	b->name = strdup(name);
 	if (!b->name)
@@ -189,7 +200,7 @@ int store_init(struct store *s, const char *dir, bool discard)
 	int r;
 
 	*s = (struct store){.discard = discard};
-	pthread_rwlock_init(&s->lock, NULL);
+	init_rwlock(&s->lock);
 	r = arena_init(&s->arena);
 	if (r < 0 || !dir)
 		return r;

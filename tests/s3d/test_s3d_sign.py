@@ -151,6 +151,32 @@ def test_signed_chunks(both, name, damage):
     assert both.client().get_object(Bucket="bkt", Key=name)["Body"].read() == b"".join(pieces)
 
 
+def test_changed_credentials():
+    server = s3dlib.start_s3d()
+    try:
+        assert server.raw("GET", "/bkt/k").status == 404
+        server.admin("POST", "credentials", b"new\nother\n")
+        check(server.raw("GET", "/bkt/k"), 403, "InvalidAccessKeyId")
+        check(server.raw("GET", "/bkt/k", access="new"), 403, "SignatureDoesNotMatch")
+        new = {"access": "new", "secret": "other"}
+        assert server.raw("GET", "/bkt/k", **new).status == 404
+        server.admin("POST", "credentials", b"new\nother\ntoken-1")
+        check(server.raw("GET", "/bkt/k", **new), 400, "InvalidToken")
+        token = {"X-Amz-Security-Token": "token-1"}
+        assert server.raw("GET", "/bkt/k", token, **new).status == 404
+        server.admin("POST", "credentials", b"new\nother\ntoken-1", expired=1)
+        check(server.raw("GET", "/bkt/k", token, **new), 400, "ExpiredToken")
+    finally:
+        server.stop()
+
+
+def test_expected_bucket_owner(s3d):
+    check(s3d.raw("GET", "/bkt/absent", {"x-amz-expected-bucket-owner": "111111111111"}), 403,
+          "AccessDenied")
+    check(s3d.raw("GET", "/bkt/absent", {"x-amz-expected-bucket-owner": "123456789012"}), 404,
+          "NoSuchKey")
+
+
 def test_anonymous():
     server = s3dlib.start_s3d("--anonymous")
     try:

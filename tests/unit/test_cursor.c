@@ -7,6 +7,7 @@
  */
 #include "prefetch/cursor.h"
 
+#include "base/clock.h"
 #include "lib/test.h"
 #include "prefetch/prefetch.h"
 
@@ -53,6 +54,7 @@ static void rd(uint64_t offset, uint64_t len)
 		len = m.limits.size - offset;
 	for (uint64_t i = offset / PF_CELL; i < (offset + len + PF_CELL - 1) / PF_CELL; i++)
 		missing += !m.have[i];
+	m.limits.now += NSEC_PER_MSEC;
 	cursor_read(&m.set, offset, len, missing > 0 || !m.fast, &m.limits, &p);
 	check(p.need.begin <= offset && p.need.end >= offset + len && p.need.end <= m.limits.size);
 	if (missing)

@@ -121,14 +121,14 @@ static void transport_errors(void)
 }
 
 static enum s3_next decide(int status, const char *code, const char *region,
-			   const struct s3_retry *r, bool checksum)
+			   const struct s3_retry *r, bool optional)
 {
 	struct s3_error e = {0};
 	const struct s3_decide_input in = {.error = &e,
 					   .max_attempts = 5,
 					   .region_inferred = true,
 					   .signs = true,
-					   .checksum_sent = checksum,
+					   .optional_sent = optional,
 					   .clock = 1000000};
 
 	(void)snprintf(e.code, sizeof(e.code), "%s", code);
@@ -147,7 +147,7 @@ static void decisions(void)
 				       .skew = true,
 				       .region = true,
 				       .creds = true,
-				       .checksum = true,
+				       .plain = true,
 				       .date = 2000000};
 	const struct s3_retry dated = {.attempts = 1, .date = 2000000};
 	const struct s3_retry near = {.attempts = 1, .creds = true, .date = 1000100};
@@ -180,10 +180,10 @@ static void decisions(void)
 	check_int(decide(403, "", "", &first, false), ==, S3_RETRY_CREDS); /* HEAD */
 	check_int(decide(400, "ExpiredToken", "", &tried, false), ==, S3_GIVE_UP);
 
-	check_int(decide(501, "NotImplemented", "", &first, true), ==, S3_RETRY_CHECKSUM);
+	check_int(decide(501, "NotImplemented", "", &first, true), ==, S3_RETRY_PLAIN);
 	check_int(decide(501, "NotImplemented", "", &first, false), ==, S3_GIVE_UP);
 	check_int(decide(501, "NotImplemented", "", &tried, true), ==, S3_GIVE_UP);
-	check_int(decide(400, "InvalidArgument", "", &first, true), ==, S3_RETRY_CHECKSUM);
+	check_int(decide(400, "InvalidArgument", "", &first, true), ==, S3_RETRY_PLAIN);
 	check_int(decide(400, "EntityTooLarge", "", &first, true), ==, S3_GIVE_UP);
 }
 

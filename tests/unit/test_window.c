@@ -3,16 +3,26 @@
 /* Growth of the read-ahead window. */
 #include "prefetch/window.h"
 
+#include "base/clock.h"
 #include "base/macro.h"
 #include "lib/test.h"
 
-#define CAP (64 * MIB)
+#define CAP	(64 * MIB)
+#define STEP_NS NSEC_PER_MSEC
+
+static uint64_t now; /* 128 MB/s */
+
+static void rd(struct window *w, uint64_t run, bool waits, uint64_t cap)
+{
+	now += STEP_NS;
+	window_read(w, run, waits, now, cap);
+}
 
 /* Reads on in steps; returns the window at the end. */
 static uint64_t read_on(struct window *w, uint64_t from, uint64_t to, uint64_t step, bool waits)
 {
 	for (uint64_t run = from; run <= to; run += step)
-		window_read(w, run, waits, CAP);
+		rd(w, run, waits, CAP);
 	return w->size;
 }
 
@@ -20,9 +30,9 @@ static void starts_small(void)
 {
 	struct window w = {0};
 
-	window_read(&w, 256 * KIB, true, CAP);
+	rd(&w, 256 * KIB, true, CAP);
 	check_int(w.size, ==, WINDOW_MIN);
-	window_read(&w, 384 * KIB, true, CAP);
+	rd(&w, 384 * KIB, true, CAP);
 	check_int(w.size, ==, WINDOW_MIN);
 }
 
@@ -34,28 +44,82 @@ static void run_bounds_it(void)
 	check_int(read_on(&w, 256 * KIB, MIB, 128 * KIB, true), ==, MIB);
 }
 
-static void doubles_to_the_cap(void)
+static void doubles_freely_to_8_mib(void)
 {
 	struct window w = {0};
 	uint64_t last = 0;
 
-	for (uint64_t run = 256 * KIB; run <= 64 * MIB; run += 128 * KIB) {
-		window_read(&w, run, true, CAP);
+	for (uint64_t run = 256 * KIB; run <= 9 * MIB; run += 128 * KIB) {
+		rd(&w, run, true, CAP);
 		check(w.size <= 2 * last || last == 0);
 		check_int(w.size, >=, last);
 		last = w.size;
 	}
-	check_int(last, ==, CAP);
-	/* And soon: 16 MiB ahead after 16 MiB. */
-	w = (struct window){0};
-	check_int(read_on(&w, 256 * KIB, 16 * MIB, 128 * KIB, true), >=, 16 * MIB);
+	check_int(last, >=, WINDOW_FREE);
+}
+
+/*
+ * A line of `bandwidth` bytes per second and `delay` ns, a reader that waits
+ * for each MiB and nothing else. Returns the rate of the second half, and the
+ * most that was in flight then.
+ */
+static uint64_t simulate(uint64_t bandwidth, uint64_t delay, uint64_t *ret_window)
+{
+	struct {
+		uint64_t bytes, at;
+	} asked[8192]; /* how far, when */
+	const uint64_t total = 2 * GIB;
+	struct window w = {0};
+	uint64_t t = 0, line = 0, edge = MIB, half = 0;
+	unsigned n = 0, oldest = 0;
+
+	asked[n].bytes = MIB, asked[n++].at = 0;
+	*ret_window = 0;
+	for (uint64_t run = MIB; run <= total; run += MIB) {
+		/* When the MiB that ends at `run` has come. */
+		while (asked[oldest].bytes < run)
+			oldest++;
+		line = max_u64(line, asked[oldest].at + delay) + MIB * NSEC_PER_SEC / bandwidth;
+		t = max_u64(t, line);
+		window_read(&w, run, true, t, CAP);
+		if (run + max_u64(w.size, MIB) > edge) {
+			edge = run + max_u64(w.size, MIB);
+			asked[n].bytes = edge, asked[n++].at = t;
+		}
+		if (run == total / 2)
+			half = t;
+		if (run > total / 2 && w.size > *ret_window)
+			*ret_window = w.size;
+	}
+	return total / 2 * 1000 / ((t - half) / 1000000 + 1);
+}
+
+static void finds_bandwidth_times_delay(void)
+{
+	static const struct {
+		uint64_t mb_per_s, delay_ms, most;
+	} rows[] = {
+		{1000, 0, 16}, {1000, 1, 16},  {1000, 10, 32}, {1000, 20, 64},
+		{100, 20, 16}, {100, 100, 32}, {500, 50, 64},  {3000, 10, 64},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint64_t bandwidth = rows[i].mb_per_s * 1000000, window;
+		uint64_t rate = simulate(bandwidth, rows[i].delay_ms * NSEC_PER_MSEC, &window);
+
+		printf("# %" PRIu64 " MB/s, %" PRIu64 " ms: %" PRIu64 " MB/s, window %" PRIu64
+		       " MiB\n",
+		       rows[i].mb_per_s, rows[i].delay_ms, rate / 1000000, window / MIB);
+		check_int(rate, >=, bandwidth / 100 * 85);
+		check_int(window, <=, rows[i].most * MIB);
+	}
 }
 
 static void stays_when_nobody_waits(void)
 {
 	struct window w = {0};
 
-	window_read(&w, 256 * KIB, true, CAP);
+	rd(&w, 256 * KIB, true, CAP);
 	check_int(read_on(&w, 384 * KIB, 100 * MIB, 128 * KIB, false), ==, WINDOW_MIN);
 }
 
@@ -63,31 +127,32 @@ static void shrinks_with_the_cap(void)
 {
 	struct window w = {0};
 
-	check_int(read_on(&w, 256 * KIB, 64 * MIB, 128 * KIB, true), ==, CAP);
-	window_read(&w, 65 * MIB, true, 3 * MIB);
+	check_int(read_on(&w, 256 * KIB, 64 * MIB, 128 * KIB, true), >=, WINDOW_FREE);
+	rd(&w, 65 * MIB, true, 3 * MIB);
 	check_int(w.size, ==, 3 * MIB);
-	window_read(&w, 66 * MIB, true, 0);
+	rd(&w, 66 * MIB, true, 0);
 	check_int(w.size, ==, 0);
-	window_read(&w, 67 * MIB, true, CAP);
+	rd(&w, 67 * MIB, true, CAP);
 	check_int(w.size, ==, 4 * MIB);
 }
 
 static void parts(void)
 {
 	static const struct {
-		uint64_t window, max, part;
+		uint64_t window, max, near, far;
 	} rows[] = {
-		{256 * KIB, 8 * MIB, MIB},    {MIB, 8 * MIB, MIB},
-		{4 * MIB, 8 * MIB, MIB},      {8 * MIB, 8 * MIB, 2 * MIB},
-		{16 * MIB, 8 * MIB, 4 * MIB}, {32 * MIB, 8 * MIB, 4 * MIB},
-		{64 * MIB, 8 * MIB, 8 * MIB}, {GIB, 8 * MIB, 8 * MIB},
-		{64 * MIB, MIB, MIB},	      {GIB, 16 * MIB, 16 * MIB},
+		{256 * KIB, 8 * MIB, MIB, MIB},	       {MIB, 8 * MIB, MIB, MIB},
+		{4 * MIB, 8 * MIB, 2 * MIB, MIB},      {16 * MIB, 8 * MIB, 8 * MIB, MIB},
+		{32 * MIB, 8 * MIB, 8 * MIB, 2 * MIB}, {64 * MIB, 8 * MIB, 8 * MIB, 4 * MIB},
+		{GIB, 8 * MIB, 8 * MIB, 8 * MIB},      {64 * MIB, MIB, MIB, MIB},
+		{GIB, 16 * MIB, 16 * MIB, 16 * MIB},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct window w = {.size = rows[i].window};
 
-		check_int(window_part(&w, rows[i].max), ==, rows[i].part);
+		check_int(window_part(&w, false, rows[i].max), ==, rows[i].near);
+		check_int(window_part(&w, true, rows[i].max), ==, rows[i].far);
 	}
 }
 
@@ -96,7 +161,8 @@ int main(void)
 	return test_run((struct test[]){
 		TEST(starts_small),
 		TEST(run_bounds_it),
-		TEST(doubles_to_the_cap),
+		TEST(doubles_freely_to_8_mib),
+		TEST(finds_bandwidth_times_delay),
 		TEST(stays_when_nobody_waits),
 		TEST(shrinks_with_the_cap),
 		TEST(parts),
