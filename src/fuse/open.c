@@ -182,7 +182,7 @@ static int write_prepare_locked(struct fs *fs, struct open *o)
 	struct inode *i = o->inode;
 
 	if (!i->attached)
-		return i->state == INODE_REMOTE ? -ESTALE : -ENOENT;
+		return -ESTALE;
 	if (i->readers > 0)
 		return -EPERM;
 	if (i->state == INODE_REMOTE && !(fs->config.allow_overwrite && (o->flags & O_TRUNC)))
