@@ -364,8 +364,8 @@ static void a_closed_port_refuses(void)
 	check_int(x.err, ==, -ECONNREFUSED);
 	exchange_fini(&x);
 	exchange_init(&x, "GET");
-	/* a label too long for the resolver to ask anybody */
-	(void)snprintf(x.url, sizeof(x.url), "http://%064d/", 0);
+	/* an empty label: the resolver asks nobody */
+	(void)snprintf(x.url, sizeof(x.url), "http://a..b/");
 	check(go(&x));
 	check_int(x.err, ==, -EHOSTUNREACH);
 	exchange_fini(&x);
