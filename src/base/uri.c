@@ -15,16 +15,19 @@ static bool unreserved(unsigned char c)
 void uri_encode(struct buf *b, const char *s, size_t len, enum uri_slash slash)
 {
 	static const char hex[] = "0123456789ABCDEF";
+	size_t run = 0; /* start of what needs no encoding */
 
 	for (size_t i = 0; i < len; i++) {
 		unsigned char c = (unsigned char)s[i];
 		char esc[3] = {'%', hex[c >> 4], hex[c & 15]};
 
 		if (unreserved(c) || (c == '/' && slash == URI_KEEP_SLASH))
-			buf_putc(b, (char)c);
-		else
-			buf_append(b, esc, sizeof(esc));
+			continue;
+		buf_append(b, s + run, i - run);
+		buf_append(b, esc, sizeof(esc));
+		run = i + 1;
 	}
+	buf_append(b, s + run, len - run);
 }
 
 static int hexval(char c)

@@ -14,7 +14,7 @@
 #include "s3/object.h"
 
 /* S3 tolerates 15 minutes; a 403 without a code at a lesser difference has other causes. */
-#define SKEW_MIN_S (5 * 60)
+#define SKEW_MIN_S INT64_C(300)
 
 static const struct s3_rule rules[] = {
 #define S3_RULE(status_, code_, cls_, retry_, errno_) \

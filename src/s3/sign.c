@@ -23,14 +23,12 @@ static void feed(SHA256_CTX *h, const char *s)
 	(void)SHA256_Update(h, s, strlen(s));
 }
 
+/* `len` is at most BLOCK. */
 static void hmac_init(struct s3_sign_key *k, const void *key, size_t len)
 {
 	unsigned char pad[BLOCK] = {0};
 
-	if (len > BLOCK)
-		(void)SHA256(key, len, pad);
-	else if (len)
-		memcpy(pad, key, len);
+	memcpy(pad, key, len);
 	for (size_t i = 0; i < BLOCK; i++)
 		pad[i] ^= 0x36;
 	(void)SHA256_Init(&k->inner);
@@ -67,23 +65,21 @@ static void hmac_derive(struct s3_sign_key *k, const char *text, size_t len)
 void s3_sign_key_init(struct s3_sign_key *k, const char *secret, const char *date,
 		      const char *region, const char *service)
 {
-	unsigned char first[4 + 256], digest[DIGEST];
-	size_t len = strlen(secret);
+	unsigned char first[BLOCK] = {'A', 'W', 'S', '4'};
+	size_t len = strnlen(secret, sizeof(first) - 4);
 
-	/* The first key is "AWS4" + secret; a long one is hashed as HMAC says. */
-	if (len <= sizeof(first) - 4) {
-		memcpy(first, "AWS4", 4);
+	/* The first key is "AWS4" + secret; one that is longer than a block is hashed. */
+	if (secret[len] == '\0') {
 		memcpy(first + 4, secret, len);
 		hmac_init(k, first, len + 4);
 	} else {
 		SHA256_CTX h;
 
 		(void)SHA256_Init(&h);
-		(void)SHA256_Update(&h, "AWS4", 4);
-		(void)SHA256_Update(&h, secret, len);
-		(void)SHA256_Final(digest, &h);
-		hmac_init(k, digest, sizeof(digest));
-		OPENSSL_cleanse(digest, sizeof(digest));
+		(void)SHA256_Update(&h, first, 4);
+		feed(&h, secret);
+		(void)SHA256_Final(first, &h);
+		hmac_init(k, first, DIGEST);
 	}
 	OPENSSL_cleanse(first, sizeof(first));
 	hmac_derive(k, date, 8);

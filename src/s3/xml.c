@@ -11,6 +11,7 @@
  *
  * Nothing of the document decides what is opened or fetched: a document type
  * declaration ends the parse, so there are no entities but the predefined ones.
+ * The encoding is UTF-8, whatever the document says.
  * Only this file uses libxml2. Any thread; a parser is not shared.
  */
 #include "s3/xml.h"
@@ -101,7 +102,7 @@ void s3_xml_fail(struct s3_xml *x, int err)
 static const struct place *find(const struct place *p, enum field parent, const char *name)
 {
 	for (; p->name; p++)
-		if (p->parent == parent && strcmp(p->name, name) == 0)
+		if (p->parent == parent && p->name[0] == name[0] && strcmp(p->name, name) == 0)
 			return p;
 	return NULL;
 }
@@ -229,8 +230,8 @@ int s3_xml_new(enum s3_xml_kind kind, struct s3_xml **ret)
 	x->ctxt = xmlCreatePushParserCtxt(&sax, x, NULL, 0, NULL);
 	if (!x->ctxt)
 		return -ENOMEM;
-	if (xmlCtxtUseOptions(x->ctxt, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING) !=
-	    0)
+	if (xmlCtxtUseOptions(x->ctxt, XML_PARSE_NONET | XML_PARSE_IGNORE_ENC | XML_PARSE_NOERROR |
+					       XML_PARSE_NOWARNING) != 0)
 		return -EINVAL;
 	if (kind == S3_XML_LIST) {
 		r = s3_page_builder_new(&x->page);
@@ -282,6 +283,9 @@ int s3_xml_feed(struct s3_xml *x, const void *data, size_t len)
 	}
 	if (len == 0)
 		return 0;
+	/* UTF-8 only: libxml2 would guess others from the first bytes. */
+	if (memchr(p, '\0', len) || (!x->begun && *p != '<' && *p != '\xef'))
+		return x->error = -EPROTO;
 	x->begun = true;
 	return parse(x, p, len, /* last= */ false);
 }

@@ -254,6 +254,24 @@ static void list_nonsense(void)
 	fini();
 }
 
+static void other_encodings(void)
+{
+	static const char utf16[] = "\xff\xfe<\0L\0i\0s\0t\0/\0>\0";
+	static const char blank[] = "<\0L\0/\0>\0";
+	struct s3_xml_result *r;
+
+	check_int(parse(S3_XML_LIST, utf16, sizeof(utf16) - 1, 100, &r), ==, -EPROTO);
+	check_int(parse(S3_XML_LIST, blank, sizeof(blank) - 1, 1, &r), ==, -EPROTO);
+	/* the declaration is not believed */
+	require(whole(S3_XML_LIST,
+		      "\xef\xbb\xbf<?xml version=\"1.0\" "
+		      "encoding=\"ISO-8859-1\"?><ListBucketResult>"
+		      "<Contents><Key>\xc3\xa9</Key><Size>1</Size></Contents></ListBucketResult>",
+		      &r) == 0);
+	check_str(r->page->entries[0].key, "\xc3\xa9");
+	fini();
+}
+
 static void entity_bombs(void)
 {
 	static const char *const bad[] = {
@@ -438,6 +456,7 @@ int main(void)
 		TEST(list_order),
 		TEST(list_bad_keys),
 		TEST(list_nonsense),
+		TEST(other_encodings),
 		TEST(entity_bombs),
 		TEST(too_deep),
 		TEST(too_long),
