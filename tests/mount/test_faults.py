@@ -421,8 +421,10 @@ def test_stalled_read_does_not_hold_up_others(mnt, bucket, server):
 
 def test_killed_daemon_leaves_an_error_and_not_a_hang(mounted, big):
     mounted.expected = (-9,)
-    with opened(mounted.path / "big", os.O_RDONLY):
-        mounted.send(signal.SIGKILL)
-        mounted.wait_end(5)
-        with fails_with(errno.ENOTCONN, errno.ECONNABORTED):
-            os.listdir(mounted.path)
+    fd = os.open(mounted.path / "big", os.O_RDONLY)
+    mounted.send(signal.SIGKILL)
+    mounted.wait_end(5)
+    with fails_with(errno.ENOTCONN, errno.ECONNABORTED):
+        os.listdir(mounted.path)
+    with contextlib.suppress(OSError):
+        os.close(fd)

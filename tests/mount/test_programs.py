@@ -87,9 +87,9 @@ def test_rsync_with_temporary_names(mnt, small, bucket):
 
 def test_rsync_out_of_the_mount(mnt, bucket, small, folder):
     upload_tree(bucket, small)
-    run("rsync", "-rt", mnt / "tree/", folder / "back/", check=True)
+    run("rsync", "-rt", f"{mnt}/tree/", folder / "back", check=True)
     assert tree_files(folder / "back") == {k: v for k, v in tree_files(small).items()}
-    again = run("rsync", "-rtni", mnt / "tree/", folder / "back/", check=True)
+    again = run("rsync", "-rtni", f"{mnt}/tree/", folder / "back", check=True)
     assert [line for line in again.stdout.splitlines() if line.startswith(">f")] == []
 
 
@@ -106,7 +106,7 @@ def test_find_du_and_md5sum_agree(mnt, bucket, small):
                  ["grep", "-rlc", "a"], ["sh", "-c", "find . -type f | xargs wc -c"]):
         assert lines(mnt / "tree", *argv) == lines(small, *argv), argv
     assert int(run("du", "-s", "--apparent-size", "-B1", mnt / "tree", check=True)
-               .stdout.split()[0]) > sum(map(len, tree_files(small).values()))
+               .stdout.split()[0]) >= sum(map(len, tree_files(small).values()))
 
 
 def test_ls_in_all_forms(mnt, bucket, small):

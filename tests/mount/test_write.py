@@ -364,7 +364,7 @@ def test_child_that_closes_does_not_end_the_upload(mnt, bucket):
 
 def test_child_writes_and_parent_closes(mnt, bucket):
     fd = os.open(mnt / "f", os.O_CREAT | os.O_WRONLY)
-    run("sh", "-c", f"echo from the child >&{fd}", pass_fds=[fd], check=True)
+    run("bash", "-c", f"echo from the child >&{fd}", pass_fds=[fd], check=True)
     os.close(fd)
     on_server(bucket, "f")
     assert bucket.get("f") == b"from the child\n"
@@ -372,7 +372,7 @@ def test_child_writes_and_parent_closes(mnt, bucket):
 
 def test_parent_closes_first(mnt, bucket):
     fd = os.open(mnt / "f", os.O_CREAT | os.O_WRONLY)
-    child = subprocess.Popen(["sh", "-c", f"read x; printf '%s' child >&{fd}"], pass_fds=[fd],
+    child = subprocess.Popen(["bash", "-c", f"read x; printf '%s' child >&{fd}"], pass_fds=[fd],
                              stdin=subprocess.PIPE)
     os.close(fd)
     child.communicate(b"go\n", timeout=10)
