@@ -183,6 +183,8 @@ static void ready_locked(struct fs *fs, struct page *p, struct list *waiters, st
 	/* a truncated page without entries says nothing about where it ends */
 	if (p->err < 0 || s3->unordered || (s3->truncated && s3->count == 0))
 		p->mute = true;
+	if (s3 && s3->count > 0)
+		itable_confirm(p->dir, p->expires);
 	if (!p->mute) {
 		list_append(&fs->pages, &page_ref(p)->lru);
 		fs->npages++;
