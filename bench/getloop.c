@@ -7,8 +7,8 @@
  * slabs that nobody looks at, on one or more loops, and prints one line of JSON:
  * bytes, seconds, MB/s, CPU seconds per GB (1e9 bytes) and context switches.
  *
- *	getloop --endpoint http://127.0.0.1:9000 --bucket b --key big --size 1G
- *		--etag '"..."' [--part 8M] [--parallel 8] [--loops 1] [--total 8G]
+ *	getloop --endpoint http://127.0.0.1:9000 --bucket b --key big [--part 8M]
+ *		[--parallel 8] [--loops 1] [--total 8G] [--slab 1M]
  *		[--ca-bundle FILE] [--sign]
  */
 #include <errno.h>
@@ -30,12 +30,15 @@ enum { LOOPS_MAX = 8 };
 
 struct options {
 	struct s3_config s3;
-	const char *key, *etag;
-	uint64_t size, part, total, parallel, loops, slab;
+	const char *key;
+	uint64_t part, total, parallel, loops, slab;
 };
 
 struct shared {
 	const struct options *o;
+	struct s3_head_call head; /* what the object is */
+	struct loop_task ask;
+	struct loop *loop;
 	struct s3_client *client;
 	atomic_uint_fast64_t next; /* bytes handed out */
 	atomic_uint_fast64_t done;
@@ -93,13 +96,14 @@ static void next_part(struct worker *w)
 			(void)sem_post(&s->over);
 		return;
 	}
-	at %= o->size;
+	const struct s3_object *object = &s->head.object;
+	at %= object->size;
 	memset(&w->get, 0, sizeof(w->get));
 	w->get.call.done = on_done;
 	w->get.key = o->key;
-	w->get.if_match = o->etag;
+	w->get.if_match = object->etag;
 	w->get.offset = at;
-	w->get.length = min_u64(o->part, o->size - at);
+	w->get.length = min_u64(o->part, object->size - at);
 	w->get.on_space = on_space;
 	w->get.on_data = on_data;
 	s3_get(s->client, w->loop, &w->get);
@@ -108,6 +112,40 @@ static void next_part(struct worker *w)
 static void start(struct loop_task *t)
 {
 	next_part(container_of(t, struct worker, task));
+}
+
+static void on_head(struct s3_call *c)
+{
+	(void)sem_post(&container_of(c, struct shared, head.call)->over);
+}
+
+static void ask(struct loop_task *t)
+{
+	struct shared *s = container_of(t, struct shared, ask);
+
+	s3_head(s->client, s->loop, &s->head);
+}
+
+static void wait_over(struct shared *s)
+{
+	while (sem_wait(&s->over) < 0)
+		;
+}
+
+static int find_object(struct shared *s, struct loop *l)
+{
+	char text[512];
+
+	s->loop = l;
+	s->head = (struct s3_head_call){.call.done = on_head, .key = s->o->key};
+	s->ask.run = ask;
+	loop_post(l, &s->ask);
+	wait_over(s);
+	if (s->head.call.error.err < 0) {
+		s3_error_format(&s->head.call.error, text, sizeof(text));
+		fprintf(stderr, "getloop: %s\n", text);
+	}
+	return s->head.call.error.err;
 }
 
 static double seconds(struct timeval t)
@@ -154,6 +192,9 @@ static int run(struct shared *s)
 		if (r < 0)
 			return r;
 	}
+	int r = find_object(s, loops[0]);
+	if (r < 0)
+		return r;
 	(void)getrusage(RUSAGE_SELF, &before);
 	uint64_t begin = clock_now();
 	atomic_store(&s->running, (unsigned)o->parallel);
@@ -164,8 +205,7 @@ static int run(struct shared *s)
 		workers[i].task.run = start;
 		loop_post(workers[i].loop, &workers[i].task);
 	}
-	while (sem_wait(&s->over) < 0)
-		;
+	wait_over(s);
 	report(s, (double)(clock_now() - begin) / 1e9, &before);
 	for (unsigned i = 0; i < o->loops; i++) {
 		loop_stop(loops[i]);
@@ -180,8 +220,6 @@ static const struct option long_options[] = {
 	{"endpoint", required_argument, NULL, 'e'},
 	{"bucket", required_argument, NULL, 'b'},
 	{"key", required_argument, NULL, 'k'},
-	{"size", required_argument, NULL, 's'},
-	{"etag", required_argument, NULL, 't'},
 	{"part", required_argument, NULL, 'p'},
 	{"parallel", required_argument, NULL, 'n'},
 	{"loops", required_argument, NULL, 'l'},
@@ -204,17 +242,12 @@ static int parse_one(int opt, const char *arg, struct options *o)
 	case 'k':
 		o->key = arg;
 		return 0;
-	case 't':
-		o->etag = arg;
-		return 0;
 	case 'c':
 		o->s3.ca_bundle = arg;
 		return 0;
 	case 'g':
 		o->s3.no_sign_request = false;
 		return 0;
-	case 's':
-		return parse_size(arg, &o->size);
 	case 'p':
 		return parse_size(arg, &o->part);
 	case 'n':
@@ -247,8 +280,8 @@ int main(int argc, char **argv)
 	while ((opt = getopt_long(argc, argv, "", long_options, NULL)) != -1)
 		if (parse_one(opt, optarg, &o) < 0)
 			return 2;
-	if (!o.s3.bucket || !o.key || !o.etag || !o.size || !o.part || !o.parallel || !o.slab ||
-	    o.loops < 1 || o.loops > LOOPS_MAX) {
+	if (!o.s3.bucket || !o.key || !o.part || !o.parallel || !o.slab || o.loops < 1 ||
+	    o.loops > LOOPS_MAX) {
 		fprintf(stderr, "getloop: see the top of getloop.c for the options\n");
 		return 2;
 	}

@@ -3,12 +3,13 @@
 /*
  * FLUSH (each close of a descriptor), FSYNC and RELEASE (the last one is gone).
  *
- *   close of a write handle by            does
- *   its opener's process, data written    finishes the upload and waits for it
- *   its opener, being killed by a signal  aborts: half a file is not published
- *   its opener, nothing written           finishes if nobody else can hold it,
- *                                         else leaves it pending
- *   another process (a fork)              leaves it pending
+ *   close of a write handle by              does
+ *   another process than its opener's       leaves it pending
+ *   the opener's, being killed by a signal  aborts: half a file is not published
+ *   the opener's, which has a dup of it     leaves it pending
+ *   the opener's, nothing written, others   leaves it pending
+ *   may have the descriptor
+ *   the opener's, else                      finishes the upload and waits for it
  *
  * What is pending at release is finished then, and nobody hears of an error but
  * the log.
@@ -70,27 +71,33 @@ static void finish_and_wait(struct request *stack, struct handle *h, bool sync)
 static void flush_write(struct request *r, struct handle *h)
 {
 	uint64_t size = upload_size(h->upload);
-	bool owner;
+	enum proc_answer dup;
 	int err = 0;
 
 	if (writer_done(h, &err)) {
 		(void)reply_err(r, err);
 		return;
 	}
-	owner = writer_is_owner(h, r->tid);
-	if (owner && proc_was_killed(r->tid)) {
+	if (!writer_is_owner(h, r->tid)) {
+		writer_pending(h);
+		(void)reply_err(r, 0);
+		return;
+	}
+	if (proc_was_killed(r->tid)) {
 		log_warn(LOG_FUSE, "writer %d was killed after %llu bytes: not uploaded",
 			 (int)r->tid, (unsigned long long)size);
 		writer_fail(h, -EIO);
 		(void)reply_err(r, -EIO);
 		return;
 	}
-	if (owner && (size > 0 || proc_holds_alone(h->tgid, h->inode->name))) {
-		finish_and_wait(r, h, /* sync= */ false);
+	dup = proc_holds_file(h->tgid, h->inode->name, h->inode->ino);
+	if (dup == PROC_YES ||
+	    (size == 0 && (dup == PROC_UNKNOWN || proc_may_have_shared(h->tgid)))) {
+		writer_pending(h);
+		(void)reply_err(r, 0);
 		return;
 	}
-	writer_pending(h);
-	(void)reply_err(r, 0);
+	finish_and_wait(r, h, /* sync= */ false);
 }
 
 void io_flush(struct fs *fs, fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi)

@@ -5,7 +5,7 @@
  *
  *   1. an inode that is still valid
  *   2. a fresh listing page of the directory, for names present and absent
- *   3. a fresh negative entry; a fresh directory that exists only here
+ *   3. a fresh negative entry
  *   4. a page in flight, or a new one when lookups come thick (listing.c)
  *   5. HEAD and LIST of that one name (resolve.c)
  *
@@ -26,10 +26,19 @@
 
 static void find_step(struct find *f);
 
-int find_cached_locked(struct fs *fs, struct inode *dir, const char *name, uint64_t now,
+/* Another client may have made the name since: only so old a "missing" counts. */
+static bool missing_counts(const struct fs *fs, uint64_t told, uint64_t since, uint64_t now)
+{
+	uint64_t ttl = fs->config.negative_ttl;
+
+	return told >= since || (ttl != FS_TTL_MINIMAL && now - told < ttl);
+}
+
+int find_cached_locked(struct fs *fs, struct inode *dir, const char *name, uint64_t since,
 		       struct inode **ret)
 {
 	size_t len = strlen(name);
+	uint64_t now = clock_now(), told;
 	struct inode *i = itable_child(&fs->table, dir, name, len);
 	struct found found;
 
@@ -37,16 +46,13 @@ int find_cached_locked(struct fs *fs, struct inode *dir, const char *name, uint6
 		*ret = i;
 		return 0;
 	}
-	if (listing_find_locked(fs, dir, name, len, now, &found)) {
+	if (listing_find_locked(dir, name, len, now, &found, &told) &&
+	    (found.kind != FOUND_NONE || missing_counts(fs, told, since, now))) {
 		if (found.kind != FOUND_NONE)
 			negative_remove_locked(fs, dir, name, len);
 		return reconcile(&fs->table, dir, name, len, &found, ret);
 	}
-	if (i)
-		return -EAGAIN;
-	if (negative_find_locked(fs, dir, name, len, now))
-		return -ENOENT;
-	if (dir->state == INODE_LOCAL && dir->expires > now)
+	if (!i && negative_find_locked(fs, dir, name, len, now))
 		return -ENOENT;
 	return -EAGAIN;
 }
@@ -91,7 +97,7 @@ static bool wait_for_page_locked(struct find *f, uint64_t now, struct page **ret
 		return false;
 	p = listing_loading_locked(f->dir, f->name, len);
 	if (!p) {
-		if (!listing_wanted_locked(f->fs, f->dir, f->name, len, known, now, lo) ||
+		if (!listing_wanted_locked(f->dir, f->name, len, known, now, lo) ||
 		    page_new_locked(f->fs, f->dir, lo, NULL, /* refresh= */ true, &p) < 0)
 			return false;
 		*ret_start = p;
@@ -112,7 +118,7 @@ static void find_step(struct find *f)
 
 	{
 		WITH_LOCK(&fs->lock);
-		r = find_cached_locked(fs, f->dir, f->name, now, &i);
+		r = find_cached_locked(fs, f->dir, f->name, f->since, &i);
 		if (r == 0)
 			inode_ref(i);
 		if (r == -EAGAIN && !wait_for_page_locked(f, now, &page)) {
@@ -139,6 +145,7 @@ void find_start(struct find *f)
 	f->rwait.done = on_resolved;
 	f->pwait.done = on_page;
 	f->pages = 0;
+	f->since = clock_now();
 	list_init(&f->rwait.node);
 	list_init(&f->pwait.node);
 	find_step(f);

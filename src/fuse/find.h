@@ -30,15 +30,17 @@ struct find {
 	struct inode *inode; /* referenced, the callee's to drop */
 	/* private */
 	unsigned pages; /* listing pages waited for */
+	uint64_t since;
 	struct resolve_wait rwait;
 	struct page_wait pwait;
 };
 
 /*
  * What memory says now: 0 and *ret (not referenced), -ENOENT, or -EAGAIN: the
- * server has to be asked. With fs->lock held.
+ * server has to be asked. That a name is missing is believed of what was learnt
+ * after `since`, or within the negative TTL. With fs->lock held.
  */
-int find_cached_locked(struct fs *fs, struct inode *dir, const char *name, uint64_t now,
+int find_cached_locked(struct fs *fs, struct inode *dir, const char *name, uint64_t since,
 		       struct inode **ret) must_check;
 /* On a loop thread; `done` once, possibly inside the call, with no lock held. */
 void find_start(struct find *f);

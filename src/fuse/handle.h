@@ -46,6 +46,7 @@ struct handle {
 	bool invalid;	  /* closed by its user, and somebody opened the file since */
 	bool closed;	  /* reading: the stream was closed at the end of the mount */
 	enum writer_state state;
+	uint64_t old_size;   /* writing: of the object it replaces */
 	int err;	     /* of WRITER_DONE */
 	struct list waiters; /* writer_wait.node */
 	struct list writes;  /* writes that wait for the one under way */

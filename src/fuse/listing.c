@@ -183,6 +183,8 @@ static void ready_locked(struct fs *fs, struct page *p, struct list *waiters, st
 	/* a truncated page without entries says nothing about where it ends */
 	if (p->err < 0 || s3->unordered || (s3->truncated && s3->count == 0))
 		p->mute = true;
+	if (s3 && s3->count > 0)
+		itable_confirm(p->dir, p->expires);
 	if (!p->mute) {
 		list_append(&fs->pages, &page_ref(p)->lru);
 		fs->npages++;
@@ -285,12 +287,11 @@ static bool covers(const struct page *p, const char *name, size_t len)
 	return page_speaks_locked(p, name, len);
 }
 
-bool listing_find_locked(struct fs *fs, struct inode *dir, const char *name, size_t len,
-			 uint64_t now, struct found *ret)
+bool listing_find_locked(struct inode *dir, const char *name, size_t len, uint64_t now,
+			 struct found *ret, uint64_t *ret_told)
 {
 	struct list *n;
 
-	(void)fs;
 	/* newest first */
 	for (n = dir->dir->pages.prev; n != &dir->dir->pages; n = n->prev) {
 		struct page *p = list_entry(n, struct page, dir_node);
@@ -298,15 +299,17 @@ bool listing_find_locked(struct fs *fs, struct inode *dir, const char *name, siz
 
 		if (!p->ready || p->mute || p->expires <= now || !covers(p, name, len))
 			continue;
-		p->answers++;
 		*ret = (struct found){.expires = p->expires};
+		*ret_told = p->requested;
 		if (search(p, name, len, /* as_dir= */ true)) {
 			ret->kind = FOUND_DIR;
+			p->answers++;
 			return true;
 		}
 		e = search(p, name, len, /* as_dir= */ false);
 		if (e && !e->is_prefix) {
 			ret->kind = FOUND_FILE;
+			p->answers++;
 			ret->object = &e->object;
 		}
 		return true;
@@ -338,12 +341,11 @@ static unsigned loading(const struct dir *d)
 	return count;
 }
 
-bool listing_wanted_locked(struct fs *fs, struct inode *dir, const char *name, size_t len,
-			   bool known, uint64_t now, char *ret_lo)
+bool listing_wanted_locked(struct inode *dir, const char *name, size_t len, bool known,
+			   uint64_t now, char *ret_lo)
 {
 	struct dir *d = dir->dir;
 
-	(void)fs;
 	if (now - d->miss_since > MISS_WINDOW) {
 		d->miss_since = now;
 		d->misses = 0;

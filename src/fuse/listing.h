@@ -82,17 +82,20 @@ const char *page_name(const struct page *p, const struct s3_entry *e, size_t *re
 /* False: we changed that name ourselves after the page was asked for. With fs->lock. */
 bool page_speaks_locked(const struct page *p, const char *name, size_t len);
 
-/* True when a fresh page decides what `name` is. All of these with fs->lock held. */
-bool listing_find_locked(struct fs *fs, struct inode *dir, const char *name, size_t len,
-			 uint64_t now, struct found *ret);
+/*
+ * True when a fresh page decides what `name` is; it was asked for at *ret_told.
+ * All of these with fs->lock held.
+ */
+bool listing_find_locked(struct inode *dir, const char *name, size_t len, uint64_t now,
+			 struct found *ret, uint64_t *ret_told);
 /* A page in flight that is likely to cover the name, or NULL. */
 struct page *listing_loading_locked(struct inode *dir, const char *name, size_t len);
 /*
  * Counts a lookup that memory could not answer; true when the next thing to do
  * is a page from *ret_lo (len + 4 bytes) instead of this one name.
  */
-bool listing_wanted_locked(struct fs *fs, struct inode *dir, const char *name, size_t len,
-			   bool known, uint64_t now, char *ret_lo);
+bool listing_wanted_locked(struct inode *dir, const char *name, size_t len, bool known,
+			   uint64_t now, char *ret_lo);
 /* Pages may no longer speak for that name. */
 void listing_forget_locked(struct inode *dir, const char *name, size_t len);
 /* Pages that expired move to `dead`; free them with listing_free_dead, unlocked. */

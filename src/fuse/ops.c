@@ -77,6 +77,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
+	log_debug(LOG_FUSE, "lookup parent=%llu name=%s", (unsigned long long)parent, name);
 	if (!denied(req, "lookup", parent))
 		lookup_name(fs_of(req), req, parent, name);
 }
@@ -109,6 +110,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
 	(void)rdev;
+	log_debug(LOG_FUSE, "mknod parent=%llu name=%s", (unsigned long long)parent, name);
 	if (!denied(req, "mknod", parent))
 		open_mknod(fs_of(req), req, parent, name, mode);
 }
@@ -116,18 +118,21 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
 	(void)mode;
+	log_debug(LOG_FUSE, "mkdir parent=%llu name=%s", (unsigned long long)parent, name);
 	if (!denied(req, "mkdir", parent))
 		tree_mkdir(fs_of(req), req, parent, name);
 }
 
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
+	log_debug(LOG_FUSE, "unlink parent=%llu name=%s", (unsigned long long)parent, name);
 	if (!denied(req, "unlink", parent))
 		tree_unlink(fs_of(req), req, parent, name);
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
+	log_debug(LOG_FUSE, "rmdir parent=%llu name=%s", (unsigned long long)parent, name);
 	if (!denied(req, "rmdir", parent))
 		tree_rmdir(fs_of(req), req, parent, name);
 }
@@ -149,6 +154,7 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const cha
 static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
 		      const char *new_name, unsigned flags)
 {
+	log_debug(LOG_FUSE, "rename parent=%llu name=%s", (unsigned long long)parent, name);
 	if (!denied(req, "rename", parent))
 		tree_rename(fs_of(req), req, parent, name, new_parent, new_name, flags);
 }
@@ -163,6 +169,7 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 		      struct fuse_file_info *fi)
 {
 	(void)mode;
+	log_debug(LOG_FUSE, "create parent=%llu name=%s", (unsigned long long)parent, name);
 	if (!denied(req, "create", parent))
 		open_create(fs_of(req), req, parent, name, fi);
 }

@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +36,7 @@
 
 static int read_proc(pid_t tid, const char *file, char *ret, size_t len)
 {
-	char path[64];
+	char path[64 + NAME_MAX];
 	_cleanup_(closep) int fd = -1;
 	ssize_t n;
 
@@ -183,31 +184,58 @@ static bool single_thread(pid_t tgid)
 	return s && s[0] == '1' && (s[1] == '\n' || s[1] == '\0');
 }
 
-bool proc_holds_alone(pid_t tgid, const char *name)
+bool proc_may_have_shared(pid_t tgid)
 {
-	char path[64], target[4096];
-	DIR *d;
-	const struct dirent *e;
-	bool alone = true;
 	uint64_t code;
 
 	/* a parent that exits may leave its descriptors to a daemon */
-	if (tgid <= 0 || exiting(tgid, &code) || !single_thread(tgid) || has_children(tgid))
+	return tgid <= 0 || exiting(tgid, &code) || !single_thread(tgid) || has_children(tgid);
+}
+
+/* Of /proc/PID/fdinfo/FD: open for writing, on that inode. */
+static bool fd_is_writer(pid_t tgid, const char *fd, uint64_t ino)
+{
+	char file[sizeof("fdinfo/") + NAME_MAX], info[STATUS_MAX];
+	const char *flags, *number;
+	uint64_t f, n;
+
+	(void)snprintf(file, sizeof(file), "fdinfo/%s", fd);
+	if (read_proc(tgid, file, info, sizeof(info)) < 0)
 		return false;
+	flags = field(info, "flags");
+	number = field(info, "ino");
+	if (!flags || !number || parse_u64n(number, strspn(number, DIGITS), &n) < 0 || n != ino)
+		return false;
+	/* octal; the access mode is its last digit's lower two bits */
+	flags += strspn(flags, DIGITS);
+	f = (uint64_t)(flags[-1] - '0');
+	return (f & O_ACCMODE) != O_RDONLY;
+}
+
+enum proc_answer proc_holds_file(pid_t tgid, const char *name, uint64_t ino)
+{
+	char path[64], target[4096];
+	enum proc_answer answer = PROC_NO;
+	const struct dirent *e;
+	size_t len = strlen(name);
+	DIR *d;
+
 	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)tgid);
-	d = opendir(path);
+	d = tgid > 0 ? opendir(path) : NULL;
 	if (!d)
-		return false;
-	while (alone && (e = readdir(d))) {
+		return PROC_UNKNOWN;
+	while (answer == PROC_NO && (e = readdir(d))) {
 		ssize_t n = readlinkat(dirfd(d), e->d_name, target, sizeof(target) - 1);
 		const char *base;
 
 		if (n < 0)
 			continue;
 		target[n] = '\0';
+		/* the name alone spares the look at most descriptors; " (deleted)" may follow */
 		base = strrchr(target, '/');
-		alone = !base || strncmp(base + 1, name, strlen(name)) != 0;
+		if (base && strncmp(base + 1, name, len) == 0 && fd_is_writer(tgid, e->d_name, ino))
+			answer = PROC_YES;
 	}
 	(void)closedir(d);
-	return alone;
+	return answer;
 }

@@ -21,10 +21,13 @@ int proc_tgid(pid_t tid, pid_t *ret) must_check;
 /* It is exiting because of a signal. False when that cannot be known. */
 bool proc_was_killed(pid_t tid);
 /*
- * No other descriptor of that process looks like a file called `name`, and it
- * has no children that could have inherited one. False when in doubt.
+ * Whether the process still has a descriptor open for writing on the file of
+ * that name and inode number: a dup of the one that was just closed.
  */
-bool proc_holds_alone(pid_t tgid, const char *name);
+enum proc_answer { PROC_NO, PROC_YES, PROC_UNKNOWN };
+enum proc_answer proc_holds_file(pid_t tgid, const char *name, uint64_t ino);
+/* It may have handed descriptors to others: children, or it is exiting. True when in doubt. */
+bool proc_may_have_shared(pid_t tgid);
 
 /* The masks of /proc/TID/status. */
 struct proc_signals {

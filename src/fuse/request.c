@@ -10,6 +10,7 @@
 
 #include <assert.h>
 
+#include "base/log.h"
 #include "fuse/state.h"
 
 void request_init(struct request *r, struct fs *fs, fuse_req_t req, const char *op, uint64_t ino)
@@ -23,6 +24,7 @@ void request_init(struct request *r, struct fs *fs, fuse_req_t req, const char *
 		.refs = 1,
 	};
 	list_init(&r->watch_node);
+	log_debug(LOG_FUSE, "%s ino=%llu", op, (unsigned long long)ino);
 }
 
 static void on_interrupt(fuse_req_t req, void *arg)

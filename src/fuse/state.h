@@ -30,9 +30,9 @@ struct fs {
 	char *bucket, *prefix;
 	struct upload_config upload_config;
 	_Atomic uint64_t overcommit_at; /* see upload.h */
-	uid_t owner;	  /* who mounted */
-	uint64_t ttl;	  /* of names and attributes, nanoseconds */
-	bool revalidate;  /* every open asks the server */
+	uid_t owner;			/* who mounted */
+	uint64_t ttl;			/* of names and attributes, nanoseconds */
+	bool revalidate;		/* every open asks the server */
 	bool check_owner; /* requests of other users are refused here; set by fs_mount */
 
 	struct session session;

@@ -45,6 +45,7 @@ int writer_open_locked(struct fs *fs, struct inode *i, pid_t tid, struct handle 
 	h->finish.done = on_finished;
 	i->existed = i->state == INODE_REMOTE;
 	i->writer = h;
+	h->old_size = i->size;
 	i->size = 0;
 	itable_set_state(&fs->table, i, INODE_WRITING);
 	fs->uploads++;
@@ -100,13 +101,16 @@ static void succeeded_locked(struct fs *fs, struct inode *i, const struct s3_obj
 	i->archived = false;
 	i->told = clock_now();
 	itable_set_state(&fs->table, i, INODE_REMOTE);
-	if (i->attached)
+	if (i->attached) {
 		itable_ancestors_remote(&fs->table, i->parent);
+		itable_confirm(i->parent, i->expires);
+	}
 }
 
-static void failed_locked(struct fs *fs, struct inode *i)
+static void failed_locked(struct fs *fs, struct inode *i, uint64_t old_size)
 {
 	i->expires = 0;
+	i->size = old_size;
 	if (i->existed)
 		itable_set_state(&fs->table, i, INODE_REMOTE);
 	else
@@ -135,7 +139,7 @@ static bool settle(struct handle *h, int err, const struct s3_object *o)
 			if (err == 0)
 				succeeded_locked(fs, i, o);
 			else
-				failed_locked(fs, i);
+				failed_locked(fs, i, h->old_size);
 			i->times_set = false;
 		}
 		fs->uploads--;

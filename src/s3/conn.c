@@ -33,6 +33,9 @@ void conn_init(struct conn *c, struct loop *l, void (*closed)(struct conn *c))
 /* Last step of closing: nobody but us knows the descriptor any more. */
 void conn_release(struct conn *c)
 {
+	/* Without this OpenSSL holds the session for broken and does not resume it. */
+	if (c->ssl)
+		SSL_set_shutdown(c->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	SSL_free(c->ssl);
 	c->ssl = NULL;
 	if (c->fd >= 0)

@@ -103,11 +103,12 @@ int conn_pool_tls(struct conn_pool_host *h, SSL_CTX **ret, const char **why)
 }
 
 /* Delivered later: may be called from anywhere. */
-void conn_pool_wait_fail(struct conn_pool_wait *w, int err)
+void conn_pool_wait_fail(struct conn_pool_wait *w, int err, const char *why)
 {
 	struct conn_pool *p = w->host->pool;
 
 	w->err = err;
+	w->why = why;
 	list_del(&w->node);
 	list_append(&p->failed, &w->node);
 	post_pump(p);
@@ -170,7 +171,7 @@ static void pump(struct loop_task *t)
 	while (!p->stopping && (n = list_pop(&p->failed)) != NULL) {
 		w = list_entry(n, struct conn_pool_wait, node);
 		w->queued = false;
-		w->fn(w, NULL, w->err, "");
+		w->fn(w, NULL, w->err, w->why);
 	}
 	while (!p->stopping && (w = next_waiter(p)) != NULL) {
 		struct conn_pool_conn *pc = w->fresh ? NULL : take_idle(w->host);

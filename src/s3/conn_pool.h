@@ -73,6 +73,7 @@ struct conn_pool_wait {
 	bool queued;
 	unsigned tries;
 	int err;
+	const char *why; /* static */
 };
 
 struct conn_pool_config {

@@ -192,7 +192,7 @@ static void wait_for_address(struct conn_pool_host *h, struct conn_pool_wait *w)
 	list_append(&h->resolving, &w->node);
 	if (h->timeout.slot == 0 &&
 	    loop_timer_set(h->loop, &h->timeout, clock_now() + RESOLVE_NS) < 0)
-		conn_pool_wait_fail(w, -ENOMEM);
+		conn_pool_wait_fail(w, -ENOMEM, "");
 }
 
 void conn_pool_open(struct conn_pool_wait *w)
@@ -200,23 +200,26 @@ void conn_pool_open(struct conn_pool_wait *w)
 	struct conn_pool_host *h = w->host;
 	struct dns_addr *a;
 	struct conn_pool_conn *pc;
-	int r = h->proxy_error;
 
 	list_init(&w->node);
-	if (r == 0)
-		r = dns_get(&h->dns, &a);
+	if (h->proxy_error < 0) {
+		conn_pool_wait_fail(w, h->proxy_error,
+				    "the proxy of the environment is not http://");
+		return;
+	}
+	int r = dns_get(&h->dns, &a);
 	if (r == -EAGAIN) {
 		wait_for_address(h, w);
 		return;
 	}
 	if (r < 0) {
-		conn_pool_wait_fail(w, r);
+		conn_pool_wait_fail(w, r, "");
 		return;
 	}
 	r = conn_pool_conn_new(h, w, &pc);
 	if (r < 0) {
 		dns_put(&h->dns, a);
-		conn_pool_wait_fail(w, r);
+		conn_pool_wait_fail(w, r, "");
 		return;
 	}
 	pc->addr = a;
@@ -225,7 +228,7 @@ void conn_pool_open(struct conn_pool_wait *w)
 	if (r < 0) {
 		w->opening = NULL;
 		conn_pool_conn_close(pc);
-		conn_pool_wait_fail(w, r);
+		conn_pool_wait_fail(w, r, "");
 		return;
 	}
 	conn_connect(&pc->conn, (struct sockaddr *)&a->sa, a->len, on_connected);

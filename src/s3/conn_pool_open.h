@@ -38,7 +38,7 @@ int conn_pool_conn_new(struct conn_pool_host *h, struct conn_pool_wait *w,
 void conn_pool_conn_close(struct conn_pool_conn *pc);
 int conn_pool_tls(struct conn_pool_host *h, SSL_CTX **ret, const char **why) must_check;
 uint64_t conn_pool_connect_limit(const struct conn_pool_host *h);
-void conn_pool_wait_fail(struct conn_pool_wait *w, int err);
+void conn_pool_wait_fail(struct conn_pool_wait *w, int err, const char *why);
 void conn_pool_requeue(struct conn_pool_wait *w);
 
 #endif

@@ -17,22 +17,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "base/log.h"
-#include "s3/tls.h"
 
-#define ENGINES_MAX  64 /* loops of one client */
 #define IDLE_OPS_MAX 64
 
-/* The client's part that all its loops share. */
-struct s3_gets {
-	struct get_limits limits; /* set before the first engine is made */
-	_Atomic(SSL_CTX *) tls;
-	/* each slot is its loop's; the index is the loop's */
-	struct get_loop *engine[ENGINES_MAX];
-};
-
-static void op_free(struct get_op *op)
+void get_op_free(struct get_op *op)
 {
 	for (unsigned i = 0; i < GET_LEGS; i++) {
 		s3_request_fini(&op->leg[i].request);
@@ -51,7 +40,7 @@ static void op_recycle(struct get_op *op)
 		return;
 	list_del(&op->node);
 	if (g->nidle >= IDLE_OPS_MAX) {
-		op_free(op);
+		get_op_free(op);
 		return;
 	}
 	list_push(&g->idle, &op->node);
@@ -80,7 +69,7 @@ static void finish(struct get_op *op)
 	call->call.done(&call->call);
 }
 
-static void finish_with(struct get_op *op, int err, const char *why)
+void get_op_finish(struct get_op *op, int err, const char *why)
 {
 	s3_error_reset(&op->call->call.error);
 	s3_error_transport(&op->call->call.error, err, why);
@@ -102,8 +91,11 @@ void get_op_arm(struct get_op *op)
 	if (op->timer.slot && op->timer_at <= at)
 		return;
 	op->timer_at = at;
-	if (loop_timer_set(op->engine->loop, &op->timer, at) < 0)
-		log_warn(LOG_S3, "GET %s: no memory for its timer", op->call->key);
+	if (loop_timer_set(op->engine->loop, &op->timer, at) == 0 || op->posted)
+		return;
+	/* Nothing may run without a deadline. */
+	op->no_timer = op->posted = true;
+	loop_post(op->engine->loop, &op->task);
 }
 
 static void attempt(struct get_op *op)
@@ -111,7 +103,7 @@ static void attempt(struct get_op *op)
 	struct s3_client *c = op->engine->client;
 
 	if (clock_now() >= op->deadline) {
-		finish_with(op, -ETIMEDOUT, "no time left");
+		get_op_finish(op, -ETIMEDOUT, "no time left");
 		return;
 	}
 	op->retry_at = 0;
@@ -120,7 +112,7 @@ static void attempt(struct get_op *op)
 	atomic_fetch_add_explicit(&c->requests, 1, memory_order_relaxed);
 	int r = get_leg_start(&op->leg[0]);
 	if (r < 0)
-		finish_with(op, r, strerror(-r));
+		get_op_finish(op, r, strerror(-r));
 	else
 		get_op_arm(op);
 }
@@ -141,7 +133,7 @@ void get_op_failed(struct get_op *op, struct get_leg *leg)
 		if (op->leg[i].state != LEG_OFF)
 			return; /* the other one may still bring it */
 	if (conn_pool_is_stopping(op->engine->pool)) {
-		finish_with(op, -ECANCELED, "");
+		get_op_finish(op, -ECANCELED, "");
 		return;
 	}
 	if (give_up_on_protocol(op) ||
@@ -182,7 +174,7 @@ static void on_timer(struct loop_timer *t)
 		if (op->retry_at)
 			finish(op);
 		else
-			finish_with(op, -ETIMEDOUT, "no progress before the deadline");
+			get_op_finish(op, -ETIMEDOUT, "no progress before the deadline");
 		return;
 	}
 	if (op->retry_at && now >= op->retry_at) {
@@ -265,150 +257,6 @@ void get_op_done(struct get_op *op)
 	finish(op);
 }
 
-/* --- engines --- */
-
-static int engine_tls(void *user, SSL_CTX **ret, const char **why)
-{
-	struct get_loop *g = user;
-	struct s3_gets *gets = atomic_load(&g->client->gets);
-	SSL_CTX *ctx = atomic_load(&gets->tls), *made = NULL;
-
-	if (!ctx) {
-		int r = tls_context_new(g->client->ca_bundle, &made);
-		if (r < 0) {
-			*why = "TLS settings or CA bundle cannot be used";
-			return r == -ENOMEM ? r : -EKEYREJECTED;
-		}
-		conn_pool_remember_tickets(made);
-		if (atomic_compare_exchange_strong(&gets->tls, &ctx, made))
-			ctx = made;
-		else
-			SSL_CTX_free(made);
-	}
-	*ret = ctx;
-	return 0;
-}
-
-/* Only those that run now: what their callbacks start ends by itself. */
-static void engine_stopping(void *user)
-{
-	struct get_loop *g = user;
-	struct list batch, *n;
-
-	list_init(&batch);
-	list_splice(&batch, &g->ops);
-	while ((n = list_pop(&batch)) != NULL) {
-		struct get_op *op = list_entry(n, struct get_op, node);
-
-		list_append(&g->ops, &op->node);
-		if (op->call && !op->posted)
-			finish_with(op, -ECANCELED, "");
-	}
-}
-
-static void engine_free(struct get_loop *g)
-{
-	struct list *n;
-
-	if (!g)
-		return;
-	while ((n = list_pop(&g->idle)) != NULL)
-		op_free(list_entry(n, struct get_op, node));
-	conn_pool_free(g->pool);
-	free(g);
-}
-
-static int engine_new(struct s3_client *c, struct loop *l, const struct get_limits *limits,
-		      struct get_loop **ret)
-{
-	struct get_loop *g = calloc(1, sizeof(*g));
-
-	if (!g)
-		return -ENOMEM;
-	g->client = c;
-	g->loop = l;
-	g->limits = *limits;
-	list_init(&g->ops);
-	list_init(&g->idle);
-	const struct conn_pool_config config = {.loop = l,
-					   .limits = *limits,
-					   .tls = engine_tls,
-					   .user = g,
-					   .stopping = engine_stopping};
-	int r = conn_pool_new(&config, &g->pool);
-	if (r < 0) {
-		free(g);
-		return r;
-	}
-	*ret = g;
-	return 0;
-}
-
-static int gets_of(struct s3_client *c, struct s3_gets **ret)
-{
-	struct s3_gets *gets = atomic_load(&c->gets), *made;
-
-	if (!gets) {
-		made = calloc(1, sizeof(*made));
-		if (!made)
-			return -ENOMEM;
-		made->limits = (struct get_limits)GET_LIMITS_DEFAULT;
-		if (atomic_compare_exchange_strong(&c->gets, &gets, made))
-			gets = made;
-		else
-			free(made);
-	}
-	*ret = gets;
-	return 0;
-}
-
-int s3_gets_limit(struct s3_client *c, const struct get_limits *limits)
-{
-	struct s3_gets *gets;
-	int r = gets_of(c, &gets);
-
-	if (r == 0)
-		gets->limits = *limits;
-	return r;
-}
-
-/* The engine of this loop; one that is left from a loop that has ended is replaced. */
-static int engine_of(struct s3_client *c, struct loop *l, struct get_loop **ret)
-{
-	unsigned index = loop_index(l);
-	struct s3_gets *gets;
-	int r = gets_of(c, &gets);
-
-	if (r < 0)
-		return r;
-	assert(index < ENGINES_MAX);
-	struct get_loop *g = gets->engine[index];
-	if (g && conn_pool_is_stopping(g->pool) && conn_pool_is_empty(g->pool) && list_empty(&g->ops)) {
-		engine_free(g);
-		g = gets->engine[index] = NULL;
-	}
-	if (!g) {
-		r = engine_new(c, l, &gets->limits, &g);
-		if (r < 0)
-			return r;
-		gets->engine[index] = g;
-	}
-	*ret = g;
-	return 0;
-}
-
-void s3_gets_free(struct s3_gets *gets)
-{
-	if (!gets)
-		return;
-	for (unsigned i = 0; i < ENGINES_MAX; i++)
-		engine_free(gets->engine[i]);
-	SSL_CTX_free(atomic_load(&gets->tls));
-	free(gets);
-}
-
-/* --- start --- */
-
 static void on_task(struct loop_task *t)
 {
 	struct get_op *op = container_of(t, struct get_op, task);
@@ -417,7 +265,9 @@ static void on_task(struct loop_task *t)
 	if (!op->call)
 		op_recycle(op);
 	else if (conn_pool_is_stopping(op->engine->pool))
-		finish_with(op, -ECANCELED, "");
+		get_op_finish(op, -ECANCELED, "");
+	else if (op->no_timer)
+		get_op_finish(op, -ENOMEM, "");
 	else
 		attempt(op);
 }
@@ -460,6 +310,7 @@ static void op_init(struct get_op *op, struct get_loop *g, struct s3_get_call *c
 	op->deadline = deadline == NO_DEADLINE ? deadline : now + op->budget;
 	op->retry_at = 0;
 	op->protocol_errors = 0;
+	op->no_timer = false;
 	op->retry = (struct s3_retry){0};
 	op->timer = (struct loop_timer){.fire = on_timer};
 	op->task.run = on_task;
@@ -474,7 +325,7 @@ void s3_get(struct s3_client *c, struct loop *l, struct s3_get_call *call)
 
 	loop_assert_owner(l);
 	assert(call->if_match && (call->length > 0 || call->offset == 0));
-	int r = engine_of(c, l, &g);
+	int r = get_loop_of(c, l, &g);
 	if (r == 0)
 		op = op_new(g);
 	if (!op) {

@@ -17,9 +17,9 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "s3/client.h"
+#include "s3/conn_pool.h"
 #include "s3/get_check.h"
 #include "s3/op.h"
-#include "s3/conn_pool.h"
 #include "s3/request.h"
 
 #define GET_CREDIT	   (64 * KIB) /* progress that renews the deadline */
@@ -74,6 +74,7 @@ struct get_op {
 	struct s3_get_call *call; /* NULL: cancelled, only memory is left */
 	bool calling;		  /* inside a callback of the caller */
 	bool posted;		  /* task is with the loop */
+	bool no_timer;		  /* no memory for it: the task ends the operation */
 
 	uint64_t pos, end; /* next byte to place, end of the range */
 	uint64_t size;	   /* of the object, GET_SIZE_UNKNOWN before the first answer */
@@ -89,11 +90,22 @@ struct get_op {
 	struct buf error_body;
 };
 
+/* get_engine.c: the engine of a loop; one left from a loop that has ended is replaced. */
+int get_loop_of(struct s3_client *c, struct loop *l, struct get_loop **ret) must_check;
+/* For loops that have not begun to use the client; -ENOMEM. */
+int s3_gets_limit(struct s3_client *c, const struct get_limits *limits) must_check;
+
 /* get_leg.c. Starting never calls back; an error is for the caller to report. */
 int get_leg_start(struct get_leg *leg) must_check;
 void get_leg_stop(struct get_leg *leg);
+void get_leg_release(struct get_leg *leg, bool reusable);
+/* The connection has ended (0) or failed: sends again, or fails the leg. */
+void get_leg_broken(struct get_leg *leg, int res);
 /* When it must have gone on, NO_DEADLINE if somebody else watches. */
 uint64_t get_leg_due(const struct get_leg *leg);
+
+/* get_error.c: reads the body of an answer that is not 2xx, from pc->buf + at on. */
+void get_leg_error(struct get_leg *leg, const struct http_head *h, size_t at);
 
 /* get.c: what a leg tells its operation. */
 /* A valid head is in. False: the caller cancelled. */
@@ -107,8 +119,13 @@ void get_op_done(struct get_op *op);
 void get_op_failed(struct get_op *op, struct get_leg *leg);
 /* Arms the timer for what is due next. */
 void get_op_arm(struct get_op *op);
+/* Ends the operation with an error of ours: -ETIMEDOUT, -ECANCELED, -ENOMEM. */
+void get_op_finish(struct get_op *op, int err, const char *why);
+void get_op_free(struct get_op *op);
 
-/* For loops that have not begun to use the client; -ENOMEM. */
-int s3_gets_limit(struct s3_client *c, const struct get_limits *limits) must_check;
+static inline struct get_leg *get_leg_of(struct conn *c)
+{
+	return container_of(c, struct conn_pool_conn, conn)->user;
+}
 
 #endif

@@ -18,7 +18,6 @@
 
 #include "base/cleanup.h"
 #include "s3/get.h"
-#include "s3/xml.h"
 
 #define USER_AGENT "mount-s3/" MOUNT_S3_VERSION
 /* First receive of an answer: a head is below 1 KiB, what follows is to be copied. */
@@ -31,12 +30,7 @@ static void on_conn(struct conn_pool_wait *w, struct conn_pool_conn *pc, int err
 static void on_head_bytes(struct conn *c, int res);
 static void recv_body(struct get_leg *leg);
 
-static struct get_leg *leg_of(struct conn *c)
-{
-	return container_of(c, struct conn_pool_conn, conn)->user;
-}
-
-static void release(struct get_leg *leg, bool reusable)
+void get_leg_release(struct get_leg *leg, bool reusable)
 {
 	if (leg->pc)
 		conn_pool_put(leg->pc, reusable);
@@ -48,7 +42,7 @@ void get_leg_stop(struct get_leg *leg)
 {
 	if (leg->state == LEG_WAIT)
 		conn_pool_cancel(leg->op->engine->pool, &leg->wait);
-	release(leg, /* reusable= */ false);
+	get_leg_release(leg, /* reusable= */ false);
 }
 
 uint64_t get_leg_due(const struct get_leg *leg)
@@ -198,7 +192,7 @@ static bool resend(struct get_leg *leg, int res)
 		return false;
 	if (res != 0 && res != -ECONNRESET && res != -EPIPE)
 		return false;
-	release(leg, /* reusable= */ false);
+	get_leg_release(leg, /* reusable= */ false);
 	leg->resent = true;
 	leg->wait.fresh = true;
 	ask_conn(leg, host);
@@ -206,7 +200,7 @@ static bool resend(struct get_leg *leg, int res)
 	return true;
 }
 
-static void broken(struct get_leg *leg, int res)
+void get_leg_broken(struct get_leg *leg, int res)
 {
 	char why[sizeof(leg->pc->conn.why)];
 
@@ -232,10 +226,10 @@ static void recv_head(struct get_leg *leg)
 
 static void on_sent(struct conn *c, int res)
 {
-	struct get_leg *leg = leg_of(c);
+	struct get_leg *leg = get_leg_of(c);
 
 	if (res < 0)
-		broken(leg, res);
+		get_leg_broken(leg, res);
 	else
 		recv_head(leg);
 }
@@ -246,7 +240,7 @@ static void finish_body(struct get_leg *leg)
 {
 	struct get_op *op = leg->op;
 
-	release(leg, leg->keep_alive);
+	get_leg_release(leg, leg->keep_alive);
 	get_op_done(op);
 }
 
@@ -300,10 +294,10 @@ static void on_chunked(struct get_leg *leg, size_t at, size_t len)
 
 static void on_chunked_bytes(struct conn *c, int res)
 {
-	struct get_leg *leg = leg_of(c);
+	struct get_leg *leg = get_leg_of(c);
 
 	if (res <= 0) {
-		broken(leg, res);
+		get_leg_broken(leg, res);
 		return;
 	}
 	leg->since = clock_now();
@@ -312,11 +306,11 @@ static void on_chunked_bytes(struct conn *c, int res)
 
 static void on_body_bytes(struct conn *c, int res)
 {
-	struct get_leg *leg = leg_of(c);
+	struct get_leg *leg = get_leg_of(c);
 	struct get_op *op = leg->op;
 
 	if (res <= 0) {
-		broken(leg, res);
+		get_leg_broken(leg, res);
 		return;
 	}
 	leg->since = clock_now();
@@ -368,75 +362,6 @@ static void start_body(struct get_leg *leg, const struct s3_object *object, size
 		finish_body(leg);
 }
 
-/* --- answers that are not 2xx --- */
-
-static void recv_error(struct get_leg *leg);
-
-static void finish_error(struct get_leg *leg, bool whole)
-{
-	struct get_op *op = leg->op;
-	struct s3_error *e = &op->call->call.error;
-
-	s3_error_document(e, buf_str(&op->error_body), op->error_body.len);
-	s3_error_classify(e, leg->status);
-	release(leg, leg->keep_alive && whole);
-	get_op_failed(op, leg);
-}
-
-/* True when the body is complete or beyond what is looked at. */
-static bool take_error_bytes(struct get_leg *leg, const char *p, size_t len)
-{
-	struct get_op *op = leg->op;
-	const char *end = p + len;
-
-	if (!leg->chunked) {
-		size_t n = min_u64(leg->left, len);
-		buf_append(&op->error_body, p, n);
-		if (leg->left != UINT64_MAX)
-			leg->left -= n;
-		leg->keep_alive = leg->keep_alive && n == len;
-		return leg->left == 0;
-	}
-	while (p < end && !leg->chunks.done) {
-		const char *data;
-		size_t n;
-		ssize_t used = http_chunks_next(&leg->chunks, p, (size_t)(end - p), &data, &n);
-
-		if (used < 0) {
-			leg->keep_alive = false;
-			return true;
-		}
-		p += used;
-		if (data)
-			buf_append(&op->error_body, data, n);
-	}
-	leg->keep_alive = leg->keep_alive && p == end;
-	return leg->chunks.done;
-}
-
-static void on_error_bytes(struct conn *c, int res)
-{
-	struct get_leg *leg = leg_of(c);
-
-	if (res == -ECANCELED) {
-		broken(leg, res);
-		return;
-	}
-	leg->since = clock_now();
-	if (res <= 0 || take_error_bytes(leg, leg->pc->buf, (size_t)res))
-		finish_error(leg, /* whole= */ res > 0);
-	else
-		recv_error(leg);
-}
-
-static void recv_error(struct get_leg *leg)
-{
-	if (buf_error(&leg->op->error_body) < 0)
-		finish_error(leg, /* whole= */ false);
-	else
-		conn_recv(&leg->pc->conn, leg->pc->buf, sizeof(leg->pc->buf), on_error_bytes);
-}
-
 static void note(struct get_leg *leg, const struct http_head *h)
 {
 	struct get_op *op = leg->op;
@@ -450,25 +375,6 @@ static void note(struct get_leg *leg, const struct http_head *h)
 				h->bucket_region.len);
 	if (h->date.p)
 		s3_retry_header(&op->retry, "date", 4, h->date.p, h->date.len);
-}
-
-static void start_error(struct get_leg *leg, const struct http_head *h, size_t at)
-{
-	struct conn_pool_conn *pc = leg->pc;
-
-	leg->state = LEG_ERROR;
-	leg->since = clock_now();
-	leg->left = h->has_length ? h->length : UINT64_MAX;
-	if (h->status == 304 || h->status == 204)
-		leg->left = 0;
-	leg->chunks = (struct http_chunks){0};
-	buf_reset(&leg->op->error_body);
-	if (!h->has_length && !h->chunked)
-		leg->keep_alive = false;
-	if (take_error_bytes(leg, pc->buf + at, pc->len - at))
-		finish_error(leg, /* whole= */ true);
-	else
-		recv_error(leg);
 }
 
 /* --- heads --- */
@@ -486,7 +392,7 @@ static void on_head(struct get_leg *leg, const struct http_head *h, size_t at)
 	leg->keep_alive = h->keep_alive;
 	note(leg, h);
 	if (h->status / 100 != 2) {
-		start_error(leg, h, at);
+		get_leg_error(leg, h, at);
 		return;
 	}
 	int r = get_check(h, &expect, &object, &why);
@@ -498,11 +404,11 @@ static void on_head(struct get_leg *leg, const struct http_head *h, size_t at)
 
 static void on_head_bytes(struct conn *c, int res)
 {
-	struct get_leg *leg = leg_of(c);
+	struct get_leg *leg = get_leg_of(c);
 	struct conn_pool_conn *pc = leg->pc;
 
 	if (res <= 0) {
-		broken(leg, res);
+		get_leg_broken(leg, res);
 		return;
 	}
 	pc->len += (size_t)res;

@@ -13,6 +13,8 @@
 #include "base/clock.h"
 #include "lib/probe.h"
 
+static char one_byte[] = "x";
+
 /* --- cancelling ---------------------------------------------------------------- */
 
 static void each_kind_can_be_cancelled(void)

@@ -12,6 +12,8 @@
 
 #include "lib/probe.h"
 
+static char one_byte[] = "x";
+
 /* --- sockets ------------------------------------------------------------------- */
 
 static void receive_waits_for_bytes(void)

@@ -308,8 +308,8 @@ static void a_kept_connection_that_was_closed_is_replaced(void)
 	struct iovec body = {(char[]){"again"}, 5};
 	struct exchange x;
 
-	/* the second request may be half sent before the close is seen */
-	set_up(SCRIPTS(SCRIPT(RAW_REQUEST, RAW_SEND(OK_2), RAW_HEAD, RAW_RESET),
+	/* the reset comes when all of the second request was sent */
+	set_up(SCRIPTS(SCRIPT(RAW_REQUEST, RAW_SEND(OK_2), RAW_REQUEST, RAW_RESET),
 		       SCRIPT(RAW_REQUEST, RAW_SEND(OK_2))),
 	       NULL);
 	exchange_init(&x, "GET");
@@ -321,7 +321,7 @@ static void a_kept_connection_that_was_closed_is_replaced(void)
 	x.call.nbody = 1;
 	check(go(&x));
 	check_int(x.err, ==, 0);
-	check_request(raw_server_connections(server), "PUT /a", "Content-Length: 5\r\n\r\nagain");
+	check_request(2, "PUT /a", "Content-Length: 5\r\n\r\nagain");
 	check_int(raw_server_connections(server), ==, 2);
 	exchange_fini(&x);
 	tear_down();
@@ -364,7 +364,8 @@ static void a_closed_port_refuses(void)
 	check_int(x.err, ==, -ECONNREFUSED);
 	exchange_fini(&x);
 	exchange_init(&x, "GET");
-	(void)snprintf(x.url, sizeof(x.url), "http://no-such-host.invalid/");
+	/* an empty label: the resolver asks nobody */
+	(void)snprintf(x.url, sizeof(x.url), "http://a..b/");
 	check(go(&x));
 	check_int(x.err, ==, -EHOSTUNREACH);
 	exchange_fini(&x);

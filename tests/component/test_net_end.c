@@ -130,18 +130,21 @@ static void an_upload_that_stalls_times_out(void)
 static void slow_but_steady_bytes_are_no_stall(void)
 {
 	struct exchange x;
+	struct raw_step script[2 + 2 * 8 + 1] = {
+		RAW_REQUEST, RAW_SEND("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n")};
 
-	set_up(SCRIPTS(SCRIPT(RAW_REQUEST, RAW_SEND("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"),
-			      RAW_SEND("1"), RAW_DELAY(150), RAW_SEND("2"), RAW_DELAY(150),
-			      RAW_SEND("3"), RAW_DELAY(150), RAW_SEND("4"), RAW_DELAY(150),
-			      RAW_SEND("5"))),
-	       NULL);
+	for (unsigned i = 0; i < 8; i++) {
+		script[2 + 2 * i] = (struct raw_step)RAW_DELAY(150);
+		script[3 + 2 * i] = (struct raw_step)RAW_SEND("x");
+	}
+	script[18] = (struct raw_step)RAW_END;
+	set_up(SCRIPTS(script), NULL);
 	exchange_init(&x, "GET");
 	x.call.stall_timeout_ms = 500;
 	x.call.first_byte_timeout_ms = 500;
 	check(go(&x));
 	check_int(x.err, ==, 0);
-	check_str(buf_str(&x.body), "12345");
+	check_str(buf_str(&x.body), "xxxxxxxx");
 	exchange_fini(&x);
 	tear_down();
 }

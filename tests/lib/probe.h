@@ -101,7 +101,6 @@ static inline void begin(void *arg)
 }
 
 static struct loop *loop;
-static char one_byte[] = "x";
 
 static inline void start(struct want w)
 {

@@ -71,13 +71,14 @@ def test_write_mends_a_passing_fault(parts, bucket, server, op, fault):
     (parts.path / "f").write_bytes(data)
     assert sha256(bucket.get("f")) == sha256(data)
     assert server.fired() >= 1
-    wait_for(lambda: bucket.uploads() == [], 5, "no upload is left pending")
+    if (op, fault["kind"]) != ("CreateMultipartUpload", "after-success"):
+        # An upload whose id was lost on the way is nobody's: only the server can drop it.
+        assert bucket.uploads() == []
 
 
-@pytest.mark.parametrize("op", ["CompleteMultipartUpload"])
-def test_complete_with_an_error_in_a_200(parts, bucket, server, op):
+def test_complete_with_an_error_in_a_200(parts, bucket, server):
     data = blob(2 * PART + 9)
-    server.fault(op=op, kind="status200error", s3code="InternalError", count=1)
+    server.fault(op="CompleteMultipartUpload", kind="status200error", s3code="InternalError", count=1)
     (parts.path / "f").write_bytes(data)
     assert sha256(bucket.get("f")) == sha256(data)
 
@@ -256,20 +257,21 @@ def test_server_dies_and_comes_back(own_mount, own_server, folder):
         assert os.pread(fd, 100, 0) == blob(SIZE)[:100]
     port = own_server.port
     own_server.stop(signal.SIGKILL)
-    begun = time.monotonic()
-    for call in (lambda: os.listdir(path), lambda: (path / "big").read_bytes()):
-        done = []
+    found = {}
 
-        def attempt():
-            try:
-                done.append(call())
-            except OSError as e:
-                done.append(e.errno)
-        t = threading.Thread(target=attempt)
+    def attempt(name, call):
+        try:
+            found[name] = call()
+        except OSError as e:
+            found[name] = e.errno
+    threads = [threading.Thread(target=attempt, args=a) for a in (
+        ("list", lambda: os.listdir(path)), ("read", lambda: (path / "big").read_bytes()),
+        ("stat", lambda: os.stat(path / "other")))]
+    for t in threads:
         t.start()
+    for t in threads:
         t.join(DEADLINE)
-        assert done == [errno.EIO], done
-    assert time.monotonic() - begun < 2 * DEADLINE
+    assert found == {"list": errno.EIO, "read": errno.EIO, "stat": errno.EIO}
     again = S3d(folder / "own", port=port, extra=["--bucket", "own"]).start()
     try:
         again.s3.put_object(Bucket="own", Key="big", Body=blob(SIZE))
@@ -421,8 +423,10 @@ def test_stalled_read_does_not_hold_up_others(mnt, bucket, server):
 
 def test_killed_daemon_leaves_an_error_and_not_a_hang(mounted, big):
     mounted.expected = (-9,)
-    with opened(mounted.path / "big", os.O_RDONLY):
-        mounted.send(signal.SIGKILL)
-        mounted.wait_end(5)
+    fd = os.open(mounted.path / "big", os.O_RDONLY)
+    mounted.send(signal.SIGKILL)
+    mounted.wait_end(5)
+    for call in (lambda: os.listdir(mounted.path), lambda: os.pread(fd, 10, 5 * MIB),
+                 lambda: os.close(fd)):
         with fails_with(errno.ENOTCONN, errno.ECONNABORTED):
-            os.listdir(mounted.path)
+            call()

@@ -73,23 +73,23 @@ def test_cp_a_tree_in_and_out(mnt, small, folder):
 
 @pytest.mark.limit(90)
 def test_rsync_into_the_mount(mnt, small, bucket):
-    run("rsync", "-r", "--inplace", f"{small}/", mnt / "tree/", check=True, timeout=60)
+    run("rsync", "-r", "--inplace", f"{small}/", mnt / "tree", check=True, timeout=60)
     assert tree_files(mnt / "tree") == tree_files(small)
 
 
 @pytest.mark.limit(90)
 def test_rsync_with_temporary_names(mnt, small, bucket):
     """rsync renames what it has written; EXDEV makes it copy and delete."""
-    run("rsync", "-r", f"{small}/", mnt / "tree/", check=True, timeout=60)
+    run("rsync", "-r", f"{small}/", mnt / "tree", check=True, timeout=60)
     assert tree_files(mnt / "tree") == tree_files(small)
     assert sorted(bucket.keys("tree/")) == sorted("tree/" + k for k in tree_files(small))
 
 
 def test_rsync_out_of_the_mount(mnt, bucket, small, folder):
     upload_tree(bucket, small)
-    run("rsync", "-rt", mnt / "tree/", folder / "back/", check=True)
-    assert tree_files(folder / "back") == {k: v for k, v in tree_files(small).items()}
-    again = run("rsync", "-rtni", mnt / "tree/", folder / "back/", check=True)
+    run("rsync", "-rt", f"{mnt}/tree/", folder / "back", check=True)
+    assert tree_files(folder / "back") == tree_files(small)
+    again = run("rsync", "-rtni", f"{mnt}/tree/", folder / "back", check=True)
     assert [line for line in again.stdout.splitlines() if line.startswith(">f")] == []
 
 
@@ -106,7 +106,7 @@ def test_find_du_and_md5sum_agree(mnt, bucket, small):
                  ["grep", "-rlc", "a"], ["sh", "-c", "find . -type f | xargs wc -c"]):
         assert lines(mnt / "tree", *argv) == lines(small, *argv), argv
     assert int(run("du", "-s", "--apparent-size", "-B1", mnt / "tree", check=True)
-               .stdout.split()[0]) > sum(map(len, tree_files(small).values()))
+               .stdout.split()[0]) == sum(map(len, tree_files(small).values()))
 
 
 def test_ls_in_all_forms(mnt, bucket, small):

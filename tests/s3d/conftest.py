@@ -52,6 +52,20 @@ def name():
 
 
 @pytest.fixture
+def start():
+    """Start an s3d with own options; it ends with the test."""
+    started = []
+
+    def run(*args):
+        started.append(s3dlib.start_s3d(*args))
+        return started[-1]
+
+    yield run
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
 def key(s3d, name):
     """A key with s3dlib.BODY."""
     s3d.admin("POST", "put", s3dlib.BODY, bucket="bkt", key=name)

@@ -85,7 +85,8 @@ class Server:
             config=botocore.config.Config(s3={"addressing_style": "path"}, **config))
 
     def stop(self, expect=0):
-        self.process.send_signal(signal.SIGTERM)
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
         status = self.process.wait(20)
         if expect is not None:
             assert status == expect

@@ -235,9 +235,9 @@ def test_quirk_list_unordered(s3d, name, quirk):
 # Options
 
 
-def test_dir_survives_a_restart(tmp_path):
+def test_dir_survives_a_restart(tmp_path, start):
     folder = tmp_path / "data"
-    server = s3dlib.start_s3d("--dir", str(folder))
+    server = start("--dir", str(folder))
     c = server.client()
     c.put_object(Bucket="bkt", Key="a/b/c", Body=b"1")
     c.put_object(Bucket="bkt", Key="a/b", Body=b"2")
@@ -248,7 +248,7 @@ def test_dir_survives_a_restart(tmp_path):
     assert (folder / "bkt/a/b/c").read_bytes() == b"1"
     assert c.get_object(Bucket="bkt", Key="a/b")["Body"].read() == b"2"
     server.stop()
-    server = s3dlib.start_s3d("--dir", str(folder))
+    server = start("--dir", str(folder))
     c = server.client()
     assert c.get_object(Bucket="bkt", Key="a/b/c")["Body"].read() == b"1"
     assert c.get_object(Bucket="bkt", Key="m")["Body"].read() == b"345"
@@ -262,10 +262,10 @@ def test_dir_survives_a_restart(tmp_path):
     server.stop()
 
 
-def test_import(tmp_path):
+def test_import(tmp_path, start):
     (tmp_path / "x/y").mkdir(parents=True)
     (tmp_path / "x/y/z.txt").write_bytes(b"imported")
-    server = s3dlib.start_s3d("--import", str(tmp_path))
+    server = start("--import", str(tmp_path))
     c = server.client()
     assert c.get_object(Bucket="bkt", Key="x/y/z.txt")["Body"].read() == b"imported"
     c.delete_object(Bucket="bkt", Key="x/y/z.txt")
@@ -273,8 +273,8 @@ def test_import(tmp_path):
     assert (tmp_path / "x/y/z.txt").exists()
 
 
-def test_discard():
-    server = s3dlib.start_s3d("--discard", "--etag", "crc")
+def test_discard(start):
+    server = start("--discard", "--etag", "crc")
     c = server.client()
     before = server.counters()["bytes_in"]
     c.put_object(Bucket="bkt", Key="k", Body=b"x" * 100000)
@@ -284,8 +284,8 @@ def test_discard():
     server.stop()
 
 
-def test_port_file_and_stop_while_stalled(tmp_path):
-    server = s3dlib.start_s3d("--port-file", str(tmp_path / "port"))
+def test_port_file_and_stop_while_stalled(tmp_path, start):
+    server = start("--port-file", str(tmp_path / "port"))
     assert int((tmp_path / "port").read_text()) == server.port
     server.fault(kind="stall")
     signed = {}
@@ -296,12 +296,12 @@ def test_port_file_and_stop_while_stalled(tmp_path):
         server.stop()
 
 
-def test_tls(tmp_path):
+def test_tls(tmp_path, start):
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
                     "-keyout", key, "-out", cert, "-subj", "/CN=localhost",
                     "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
-    server = s3dlib.start_s3d("--tls-cert", str(cert), "--tls-key", str(key))
+    server = start("--tls-cert", str(cert), "--tls-key", str(key))
     c = s3dlib.boto3.client(
         "s3", endpoint_url=f"https://127.0.0.1:{server.port}", region_name=s3dlib.REGION,
         aws_access_key_id=s3dlib.ACCESS, aws_secret_access_key=s3dlib.SECRET, verify=str(cert))

@@ -151,23 +151,20 @@ def test_signed_chunks(both, name, damage):
     assert both.client().get_object(Bucket="bkt", Key=name)["Body"].read() == b"".join(pieces)
 
 
-def test_changed_credentials():
-    server = s3dlib.start_s3d()
-    try:
-        assert server.raw("GET", "/bkt/k").status == 404
-        server.admin("POST", "credentials", b"new\nother\n")
-        check(server.raw("GET", "/bkt/k"), 403, "InvalidAccessKeyId")
-        check(server.raw("GET", "/bkt/k", access="new"), 403, "SignatureDoesNotMatch")
-        new = {"access": "new", "secret": "other"}
-        assert server.raw("GET", "/bkt/k", **new).status == 404
-        server.admin("POST", "credentials", b"new\nother\ntoken-1")
-        check(server.raw("GET", "/bkt/k", **new), 400, "InvalidToken")
-        token = {"X-Amz-Security-Token": "token-1"}
-        assert server.raw("GET", "/bkt/k", token, **new).status == 404
-        server.admin("POST", "credentials", b"new\nother\ntoken-1", expired=1)
-        check(server.raw("GET", "/bkt/k", token, **new), 400, "ExpiredToken")
-    finally:
-        server.stop()
+def test_changed_credentials(start):
+    server = start()
+    assert server.raw("GET", "/bkt/k").status == 404
+    server.admin("POST", "credentials", b"new\nother\n")
+    check(server.raw("GET", "/bkt/k"), 403, "InvalidAccessKeyId")
+    check(server.raw("GET", "/bkt/k", access="new"), 403, "SignatureDoesNotMatch")
+    new = {"access": "new", "secret": "other"}
+    assert server.raw("GET", "/bkt/k", **new).status == 404
+    server.admin("POST", "credentials", b"new\nother\ntoken-1")
+    check(server.raw("GET", "/bkt/k", **new), 400, "InvalidToken")
+    token = {"X-Amz-Security-Token": "token-1"}
+    assert server.raw("GET", "/bkt/k", token, **new).status == 404
+    server.admin("POST", "credentials", b"new\nother\ntoken-1", expired=1)
+    check(server.raw("GET", "/bkt/k", token, **new), 400, "ExpiredToken")
 
 
 def test_expected_bucket_owner(s3d):
@@ -177,10 +174,7 @@ def test_expected_bucket_owner(s3d):
           "NoSuchKey")
 
 
-def test_anonymous():
-    server = s3dlib.start_s3d("--anonymous")
-    try:
-        assert server.raw("PUT", "/bkt/k", body=b"1", signed=False).status == 200
-        assert server.raw("GET", "/bkt/k", signed=False).body == b"1"
-    finally:
-        server.stop()
+def test_anonymous(start):
+    server = start("--anonymous")
+    assert server.raw("PUT", "/bkt/k", body=b"1", signed=False).status == 200
+    assert server.raw("GET", "/bkt/k", signed=False).body == b"1"
