@@ -84,6 +84,7 @@ static int engine_new(struct s3_client *c, struct loop *l, const struct get_limi
 	g->client = c;
 	g->loop = l;
 	g->limits = *limits;
+	get_hedge_init(&g->hedge);
 	list_init(&g->ops);
 	list_init(&g->idle);
 	const struct conn_pool_config config = {.loop = l,
