@@ -159,8 +159,10 @@ void s3_gets_free(struct s3_gets *gets)
 {
 	if (!gets)
 		return;
-	for (unsigned i = 0; i < ENGINES_MAX; i++)
+	for (unsigned i = 0; i < ENGINES_MAX; i++) {
+		assert(!gets->engine[i] || conn_pool_is_stopping(gets->engine[i]->pool));
 		engine_free(gets->engine[i]);
+	}
 	SSL_CTX_free(atomic_load(&gets->tls));
 	free(gets);
 }
