@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "base/clock.h"
 #include "lib/pf_rig.h"
 #include "lib/test.h"
 
@@ -352,6 +353,44 @@ static void close_with_reads_waiting(void)
 	rig_fini(&rig);
 }
 
+#define HELD_FROM (16 * MIB)
+
+static bool is_large(const struct rig *rig, unsigned i)
+{
+	struct memory_fetch_record f = memory_source_record(rig->memory, i);
+
+	return f.offset >= HELD_FROM && f.length > MIB;
+}
+
+/* Large GETs ahead of the reader are ended, others may come to their end. */
+static void close_ends_fetching_ahead(void)
+{
+	struct memory_script script = {
+		.hold = true, .hold_from = HELD_FROM, .head_delay_ns = NSEC_PER_MSEC};
+	unsigned large = 0, seen = 0;
+	struct pf_stream *s;
+	struct rig rig;
+
+	rig_init(&rig, &(struct rig_config){.script = script});
+	s = rig_stream(&rig, "head -c", GIB);
+	for (uint64_t pos = 0; pos < HELD_FROM; pos += MIB)
+		check_int(rig_pread(s, pos, MIB), ==, MIB);
+	do
+		require(memory_source_wait(rig.memory, seen + 1));
+	while (!is_large(&rig, seen++));
+	check(budget_used(rig.budget) > 0);
+	pf_close(s);
+	for (unsigned i = 0; i < memory_source_count(rig.memory); i++) {
+		if (is_large(&rig, i))
+			large++;
+		else
+			memory_source_allow(rig.memory, i, UINT64_MAX);
+	}
+	check_int(large, >, 0);
+	check(memory_source_wait_cancelled(rig.memory, large));
+	rig_fini(&rig); /* nothing is left */
+}
+
 /* An upload gets memory that reads do not need any more. */
 static void idle_cells_are_given_up(void)
 {
@@ -389,6 +428,7 @@ int main(void)
 		TEST(cancel_in_line),
 		TEST(memory_granted_later),
 		TEST(close_with_reads_waiting),
+		TEST(close_ends_fetching_ahead),
 		TEST(idle_cells_are_given_up),
 		{0},
 	});

@@ -147,6 +147,62 @@ static void in_tiny_pieces(void)
 		600);
 }
 
+struct visitor {
+	pthread_t thread;
+	struct rig *rig;
+	uint64_t random;
+	unsigned wrong;
+};
+
+/* Opens, reads on for a while, closes with much still on its way. */
+static void *visit(void *arg)
+{
+	struct visitor *v = arg;
+
+	for (unsigned i = 0; i < 60; i++) {
+		uint64_t offset, x = v->random;
+		struct pf_stream *s;
+		char key[32];
+
+		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+		v->random = x;
+		(void)snprintf(key, sizeof(key), "visited-%u", (unsigned)(x % 3));
+		if (rig_open(v->rig, key, 200 * MIB, x >> 32 & 1, false, &s) < 0) {
+			v->wrong++;
+			continue;
+		}
+		offset = (x >> 33) % (150 * MIB);
+		for (unsigned k = 0; k < (x >> 50) % 20; k++, offset += 256 * KIB)
+			v->wrong += rig_pread(s, offset, 256 * KIB) != 256 * KIB;
+		pf_close(s);
+	}
+	return NULL;
+}
+
+static void closing_in_the_middle(void)
+{
+	struct visitor visitors[THREADS];
+	struct rig rig;
+
+	rig_init(&rig, &(struct rig_config){
+			       .budget = 64 * MIB,
+			       .script = {.head_delay_ns = 500000,
+					  .step_delay_ns = 200000,
+					  .piece_max = MIB,
+					  .jitter = true},
+		       });
+	for (unsigned i = 0; i < THREADS; i++) {
+		visitors[i] = (struct visitor){.rig = &rig, .random = 77777 + i};
+		(void)pthread_create(&visitors[i].thread, NULL, visit, &visitors[i]);
+	}
+	for (unsigned i = 0; i < THREADS; i++) {
+		(void)pthread_join(visitors[i].thread, NULL);
+		check_int(visitors[i].wrong, ==, 0);
+	}
+	check_int(budget_peak(rig.budget), <=, 64 * MIB);
+	rig_fini(&rig);
+}
+
 #define FAIL_EVERY 5
 
 static _Atomic unsigned fetches;
@@ -222,6 +278,7 @@ int main(void)
 		TEST(ten_thousand_reads_in_64_mib),
 		TEST(in_8_mib),
 		TEST(in_tiny_pieces),
+		TEST(closing_in_the_middle),
 		TEST(with_errors),
 		{0},
 	});

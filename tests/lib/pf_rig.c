@@ -54,6 +54,7 @@ void rig_init(struct rig *rig, const struct rig_config *c)
 
 void rig_fini(struct rig *rig)
 {
+	insist(memory_source_drain(rig->memory), "a fetch does not end");
 	for (unsigned i = 0; i < RIG_LOOPS && rig->loops[i]; i++)
 		loop_stop(rig->loops[i]);
 	pf_free(rig->pf);
