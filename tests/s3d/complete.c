@@ -48,7 +48,7 @@ static void check_parts(struct req *r, const struct upload *u, const struct xml_
 		check_part(r, u, &list[i]);
 		if (r->err != ERR_NONE)
 			return;
-		if (!last && p->size < PART_MIN) {
+		if (!last && p->size < PART_MIN && !server_quirk(r->srv, QUIRK_SMALL_PARTS)) {
 			req_fail(r, ERR_EntityTooSmall);
 			r->err_extra =
 				req_printf(r,

@@ -229,7 +229,14 @@ static enum MHD_Result on_end(struct req *r)
 		http_reset_connection(r);
 		return MHD_NO;
 	}
-	reply_run(r);
+	if (!r->ran) {
+		r->ran = true;
+		reply_run(r);
+		if (r->fault.kind == FAULT_AFTER_SUCCESS && r->fault.arg)
+			return http_park(r, clock_mono_ns() + r->fault.arg * 1000000u, true)
+				       ? MHD_YES
+				       : MHD_NO;
+	}
 	return reply_send(r);
 }
 

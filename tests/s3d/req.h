@@ -60,6 +60,7 @@ struct req {
 	const char *bucket_name; /* or NULL */
 	const char *key;	 /* or NULL */
 	bool begun, waited, expects_continue;
+	bool ran; /* reply_run() was called */
 	struct fault fault;
 
 	/* as far as it got */
