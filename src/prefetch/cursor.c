@@ -118,10 +118,21 @@ static bool advance(struct cursor *c, uint64_t offset, uint64_t end)
 	return in_place;
 }
 
-/* Asks for whole parts beyond the edge as soon as the window has room for one. */
-static void plan_window(struct cursor *c, const struct cursor_limits *l, struct cursor_plan *p)
+/* What another cursor has read already will not be read again by this one. */
+static uint64_t stop_at_others(const struct cursor_set *set, const struct cursor *c,
+			       uint64_t target)
 {
-	uint64_t target = c->next + c->window.size, begin;
+	for (const struct cursor *d = set->at; d < set->at + CURSORS; d++)
+		if (d->kind == CURSOR_SEQUENTIAL && d->begin >= c->next && d->begin < target)
+			target = d->begin;
+	return target;
+}
+
+/* Asks for whole parts beyond the edge as soon as the window has room for one. */
+static void plan_window(const struct cursor_set *set, struct cursor *c,
+			const struct cursor_limits *l, struct cursor_plan *p)
+{
+	uint64_t target = stop_at_others(set, c, c->next + c->window.size), begin;
 
 	p->part = window_part(&c->window, l->far, l->part_max);
 	begin = max_u64(max_u64(c->edge, c->next), p->need.end);
@@ -203,7 +214,7 @@ void cursor_read(struct cursor_set *set, uint64_t offset, uint64_t len, bool wai
 	c->used = set->tick;
 	if (c->kind == CURSOR_SEQUENTIAL) {
 		ret->cursor = c;
-		plan_window(c, l, ret);
+		plan_window(set, c, l, ret);
 		return;
 	}
 	note_distance(set, offset);

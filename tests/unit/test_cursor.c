@@ -150,6 +150,21 @@ static void interleaved_8(void)
 	check_int(m.demand + m.ahead, <=, CURSORS * (32 * MIB + 64 * MIB));
 }
 
+/* Eight threads share a file out: nobody fetches what another one has read. */
+static void regions_of_8(void)
+{
+	model_reset(GIB);
+	for (uint64_t pos = 0; pos < 128 * MIB; pos += MIB)
+		for (uint64_t i = 0; i < CURSORS; i++)
+			rd(i * 128 * MIB + pos, MIB);
+	check_int(m.demand + m.ahead, ==, GIB);
+	memset(m.have, 0, sizeof(m.have)); /* all was passed and released */
+	m.ahead = 0;
+	for (uint64_t i = 0; i < CURSORS - 1; i++)
+		rd((i + 1) * 128 * MIB - MIB, MIB);
+	check_int(m.ahead, ==, 0);
+}
+
 static void random_4_kib(void)
 {
 	model_reset(GIB);
@@ -293,6 +308,7 @@ int main(void)
 		TEST(sequential_reordered),
 		TEST(large_reads_reordered),
 		TEST(interleaved_8),
+		TEST(regions_of_8),
 		TEST(random_4_kib),
 		TEST(random_in_a_small_object),
 		TEST(random_beside_a_stream),
