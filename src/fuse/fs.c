@@ -108,6 +108,7 @@ static void set_config(struct fs *fs, const struct fs_config *c)
 		.part_size = c->write_part_size,
 		.parts_in_flight = c->parts_in_flight,
 		.overcommit_at = &fs->overcommit_at,
+		.orphans = fs->orphans,
 		.attrs = c->put_attrs,
 	};
 }
@@ -134,6 +135,8 @@ int fs_new(const struct fs_config *config, struct fs **ret)
 		r = fs->drain_fd;
 	else if (fs->bucket && fs->prefix)
 		r = itable_init(&fs->table);
+	if (r == 0)
+		r = upload_orphans_new(config->client, config->loops[0], &fs->orphans);
 	if (r < 0) {
 		fs_free(fs);
 		return r;
@@ -270,6 +273,7 @@ void fs_free(struct fs *fs)
 		}
 	}
 	session_fini(&fs->session);
+	upload_orphans_free(fs->orphans);
 	if (fs->drain_fd >= 0)
 		(void)close(fs->drain_fd);
 	free(fs->bucket);

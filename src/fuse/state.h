@@ -29,6 +29,7 @@ struct fs {
 	struct fs_config config; /* strings are ours */
 	char *bucket, *prefix;
 	struct upload_config upload_config;
+	struct upload_orphans *orphans;
 	_Atomic uint64_t overcommit_at; /* see upload.h */
 	uid_t owner;			/* who mounted */
 	uint64_t ttl;			/* of names and attributes, nanoseconds */

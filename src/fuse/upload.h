@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "base/macro.h"
+#include "fuse/upload_orphan.h"
 #include "s3/s3.h"
 
 struct budget;
@@ -35,8 +36,9 @@ struct upload_config {
 	uint64_t part_size;	  /* of the first parts; grows with the part number */
 	unsigned parts_in_flight; /* per upload */
 	_Atomic uint64_t
-		*overcommit_at;	   /* when a part last went beyond the budget; shared by all */
-	struct s3_put_attrs attrs; /* strings live as long as the config */
+		*overcommit_at;		/* when a part last went beyond the budget; shared by all */
+	struct upload_orphans *orphans; /* gets uploads that could not be aborted; may be NULL */
+	struct s3_put_attrs attrs;	/* strings live as long as the config */
 };
 
 /* Borrows `config`, which must outlive the upload. No request is sent. */

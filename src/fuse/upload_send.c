@@ -196,8 +196,10 @@ static void on_aborted(struct s3_call *c)
 	struct after a;
 
 	after_init(&a);
-	if (c->error.err < 0)
+	if (c->error.err < 0) {
 		report(u, "AbortMultipartUpload", &c->error);
+		upload_orphans_add(u->config->orphans, u->key, u->upload_id);
+	}
 	lock_take(&u->lock);
 	u->requesting = false;
 	free(take_ptr(&u->upload_id));

@@ -9,7 +9,8 @@
  *	r = net_start(loop, &call);
  *	... on_header*, on_body*, then on_done once, all on the loop
  *
- * One attempt per call: retries are the caller's. HTTP/1.1 only, no redirect is
+ * One attempt per call: retries are the caller's (but for GET, HEAD and DELETE on
+ * a kept connection that turns out to be closed). HTTP/1.1 only, no redirect is
  * followed, no header is added beyond Host, User-Agent and Content-Length of a
  * PUT or POST (never one on GET, HEAD, DELETE; no Expect, no Accept-Encoding).
  */

@@ -72,7 +72,11 @@ void net_transfer_reset(struct net_transfer *t)
 	t->detail[0] = '\0';
 }
 
-/* Called when a connection is there, before the request is put together. */
+/*
+ * Called when a connection is there, before the request is put together; again
+ * when a kept connection died and curl wants to repeat the request on a new one.
+ * What changes something may have had its effect by then: the caller must know.
+ */
 static int on_connected(void *arg, char *remote_ip, char *local_ip, int remote_port, int local_port)
 {
 	struct net_transfer *t = arg;
@@ -81,6 +85,10 @@ static int on_connected(void *arg, char *remote_ip, char *local_ip, int remote_p
 
 	if (!t->call)
 		return CURL_PREREQFUNC_ABORT;
+	if (t->connected && t->call->method[0] == 'P') {
+		t->failure = -ECONNRESET;
+		return CURL_PREREQFUNC_ABORT;
+	}
 	t->connected = true;
 	r = net_transfer_check(t, clock_now(), &next);
 	if (r == 0 && next != NO_DEADLINE)

@@ -7,14 +7,22 @@
  * NoSuchUpload, or 412 with If-None-Match, and to give up means not to know. So,
  * once an attempt was unclear, the end of the attempts is not the end:
  *
- *	step	request		the object has the size of the parts and
- *	POST	Complete	-
- *	HEAD	the object	the ETag that these parts give: done. Another ETag:
- *				it may be the server's own kind, so PARTS. Else: error
- *	PARTS	ListParts	NoSuchUpload: done. The upload is still there: error
+ *	step	request		outcome
+ *	POST	Complete	InvalidPart: REVIEW. Unclear in the end: HEAD
+ *	REVIEW	ListParts	all parts are there as we sent them: POST once more, a
+ *				few times; not: error. NoSuchUpload: HEAD if unclear
+ *	HEAD	the object	size and ETag that these parts give: done. The size with
+ *				another ETag, maybe the server's own kind: PARTS.
+ *				Else: ABORT
+ *	PARTS	ListParts	NoSuchUpload: done. The upload is still there: ABORT
+ *	ABORT	Abort		done: there will be no object, error. NoSuchUpload: a
+ *				slow Complete came through, AGAIN
+ *	AGAIN	the object	as HEAD, or the size and another ETag than HEAD saw: done
  *
  * Size alone would not do: the key may have held an object of that size before.
- * The attempts of POST end early enough to leave the checks a sixth of the time.
+ * ABORT settles it: what is aborted cannot become an object after we said that it
+ * did not. The attempts of POST end early enough to leave the checks a sixth of
+ * the time.
  */
 #include <errno.h>
 #include <openssl/evp.h>
@@ -24,18 +32,18 @@
 #include <strings.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/hex.h"
 #include "base/log.h"
 #include "s3/upload.h"
 
-enum { STEP_POST, STEP_HEAD, STEP_PARTS };
+enum { STEP_POST, STEP_REVIEW, STEP_HEAD, STEP_PARTS, STEP_ABORT, STEP_AGAIN };
 
-#define CHECK_TIME_MAX (10 * NSEC_PER_SEC)
+#define REVIEWS_MAX 3
 
 struct complete {
-	uint64_t deadline; /* of the whole call */
-	struct s3_object object;
+	struct s3_object object; /* what HEAD saw */
+	unsigned reviews;
+	unsigned reviewed; /* parts seen by this one */
 };
 
 static struct s3_complete_call *call_of(const struct control *c)
@@ -96,7 +104,6 @@ static int setup(struct control *c)
 {
 	const struct s3_complete_call *u = call_of(c);
 	struct complete *x;
-	uint64_t now = clock_now();
 
 	if (u->nparts < 1 || u->nparts > S3_PARTS_MAX)
 		return -EINVAL;
@@ -104,10 +111,20 @@ static int setup(struct control *c)
 	if (!x)
 		return -ENOMEM;
 	c->extra = x;
-	x->deadline = c->deadline;
-	if (c->deadline > now && c->deadline != NO_DEADLINE)
-		c->deadline -= min_u64((c->deadline - now) / 6, CHECK_TIME_MAX);
+	c->whole = c->deadline;
+	c->deadline = s3_upload_leave_time(c->deadline);
 	return write_document(c);
+}
+
+static void prepare_review(struct control *c)
+{
+	const struct complete *x = c->extra;
+
+	(void)snprintf(c->number, sizeof(c->number), "%u", x->reviewed);
+	s3_request_start(&c->request, "GET", c->key);
+	s3_request_query(&c->request, "uploadId", call_of(c)->upload_id);
+	s3_request_query(&c->request, "part-number-marker", x->reviewed ? c->number : NULL);
+	c->xml_kind = S3_XML_PARTS;
 }
 
 static void prepare(struct control *c)
@@ -126,7 +143,15 @@ static void prepare(struct control *c)
 		c->net.first_byte_timeout_ms = c->net.stall_timeout_ms = S3_JOIN_TIMEOUT_MS;
 		c->xml_kind = S3_XML_COMPLETE;
 		break;
+	case STEP_REVIEW:
+		prepare_review(c);
+		break;
+	case STEP_ABORT:
+		s3_request_start(&c->request, "DELETE", c->key);
+		s3_request_query(&c->request, "uploadId", u->upload_id);
+		break;
 	case STEP_HEAD:
+	case STEP_AGAIN:
 		s3_request_start(&c->request, "HEAD", c->key);
 		break;
 	case STEP_PARTS:
@@ -202,51 +227,129 @@ static enum control_result on_posted(struct control *c)
 	return give_result(c, &object);
 }
 
+static enum control_result go_to(struct control *c, unsigned step)
+{
+	c->step = step;
+	return CONTROL_STEP;
+}
+
+/* POST is over without a clear answer. */
+static enum control_result look(struct control *c)
+{
+	log_info(LOG_S3, "CompleteMultipartUpload \"%s\": the answer is unclear, looking", c->key);
+	c->saved = c->error;
+	c->deadline = c->whole;
+	return go_to(c, STEP_HEAD);
+}
+
+static bool page_is_ours(const struct control *c)
+{
+	const struct s3_complete_call *u = call_of(c);
+	struct complete *x = c->extra;
+
+	for (unsigned i = 0; i < c->result->nparts; i++, x->reviewed++) {
+		const struct s3_xml_part *p = &c->result->parts[i];
+
+		if (x->reviewed >= u->nparts || p->number != x->reviewed + 1 ||
+		    p->part.size != u->parts[x->reviewed].size ||
+		    strcasecmp(p->part.etag, u->parts[x->reviewed].etag) != 0)
+			return false;
+	}
+	return c->result->nparts > 0;
+}
+
+static enum control_result on_reviewed(struct control *c)
+{
+	struct complete *x = c->extra;
+
+	if (!page_is_ours(c))
+		return not_made(c);
+	if (c->result->truncated)
+		return go_to(c, STEP_REVIEW);
+	if (x->reviewed != call_of(c)->nparts)
+		return not_made(c);
+	return go_to(c, STEP_POST);
+}
+
 static enum control_result on_headed(struct control *c)
 {
 	const struct s3_complete_call *u = call_of(c);
 	struct complete *x = c->extra;
 	char etag[S3_ETAG_MAX];
+	bool size = c->head.has_size && c->head.object.size == total_size(u);
 
-	if (!c->head.has_size || c->head.object.size != total_size(u))
-		return not_made(c);
-	if (expected_etag(u, etag) && strcasecmp(etag, c->head.object.etag) == 0)
+	if (size && expected_etag(u, etag) && strcasecmp(etag, c->head.object.etag) == 0)
 		return give_result(c, &c->head.object);
+	if (c->step == STEP_AGAIN)
+		return size && strcmp(x->object.etag, c->head.object.etag) != 0
+			       ? give_result(c, &c->head.object)
+			       : not_made(c);
 	x->object = c->head.object;
-	c->step = STEP_PARTS;
-	return CONTROL_STEP;
+	return go_to(c, size ? STEP_PARTS : STEP_ABORT);
 }
 
 static enum control_result success(struct control *c)
 {
-	if (c->step == STEP_POST)
+	switch (c->step) {
+	case STEP_POST:
 		return on_posted(c);
-	if (c->step == STEP_HEAD)
+	case STEP_REVIEW:
+		return on_reviewed(c);
+	case STEP_HEAD:
+	case STEP_AGAIN:
 		return on_headed(c);
-	return not_made(c);
+	case STEP_PARTS:
+		return go_to(c, STEP_ABORT);
+	default:
+		return not_made(c); /* it is aborted */
+	}
+}
+
+static enum control_result post_failed(struct control *c, bool last)
+{
+	struct complete *x = c->extra;
+
+	if (call_of(c)->if_none_match)
+		s3_upload_exists(&c->error);
+	if (strcmp(c->error.code, "InvalidPart") == 0 && x->reviews < REVIEWS_MAX) {
+		x->reviews++;
+		x->reviewed = 0;
+		c->saved = c->error;
+		return go_to(c, STEP_REVIEW);
+	}
+	if (c->unclear && (last || c->error.cls == S3_NOT_FOUND || c->error.status == 412))
+		return look(c);
+	if (c->error.cls == S3_NOT_FOUND)
+		c->error.err = -EIO;
+	return CONTROL_FAIL;
 }
 
 static enum control_result failure(struct control *c, bool last)
 {
-	const struct s3_complete_call *u = call_of(c);
 	struct complete *x = c->extra;
+	bool gone = c->error.cls == S3_NOT_FOUND;
 
-	if (c->step == STEP_PARTS && c->error.cls == S3_NOT_FOUND)
-		return give_result(c, &x->object);
-	if (c->step != STEP_POST)
-		return last ? not_made(c) : CONTROL_FAIL;
-	if (u->if_none_match)
-		s3_upload_exists(&c->error);
-	if (!c->unclear || (!last && c->error.cls != S3_NOT_FOUND && c->error.status != 412)) {
-		if (c->error.cls == S3_NOT_FOUND)
-			c->error.err = -EIO;
-		return CONTROL_FAIL;
+	switch (c->step) {
+	case STEP_POST:
+		return post_failed(c, last);
+	case STEP_REVIEW:
+		if (gone && c->unclear)
+			return look(c);
+		break;
+	case STEP_HEAD:
+		if (gone)
+			return go_to(c, STEP_ABORT);
+		break;
+	case STEP_PARTS:
+		if (gone)
+			return give_result(c, &x->object);
+		break;
+	case STEP_ABORT:
+		if (gone)
+			return go_to(c, STEP_AGAIN);
+		break;
 	}
-	log_info(LOG_S3, "CompleteMultipartUpload \"%s\": the answer is unclear, looking", c->key);
-	c->saved = c->error;
-	c->deadline = x->deadline;
-	c->step = STEP_HEAD;
-	return CONTROL_STEP;
+	return last ? not_made(c) : CONTROL_FAIL;
 }
 
 static void end(struct control *c)

@@ -81,6 +81,7 @@ struct control {
 	unsigned step;
 	bool unclear; /* an attempt may have had its effect, though it failed */
 	struct s3_error saved;
+	uint64_t whole; /* deadline of the call, when `deadline` is that of its first step */
 	char number[16], crc32c[S3_CRC32C_TEXT];
 	struct buf send; /* a document to send */
 	struct iovec send_iov;

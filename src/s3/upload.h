@@ -11,6 +11,8 @@ void s3_upload_attrs(struct s3_request *r, const struct s3_put_attrs *a);
 uint64_t s3_upload_len(const struct iovec *body, unsigned nbody);
 /* The attempt sends `body`, with the CRC32C in c->crc32c. */
 void s3_upload_body(struct control *c, const struct iovec *body, unsigned nbody);
+/* The deadline of the attempts, when what follows an unclear end needs some of the time. */
+uint64_t s3_upload_leave_time(uint64_t deadline);
 /* 412 and 409 of an If-None-Match: the caller's errno. */
 void s3_upload_exists(struct s3_error *e);
 

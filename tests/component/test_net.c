@@ -305,7 +305,6 @@ static void the_caller_may_refuse_the_body(void)
 
 static void a_kept_connection_that_was_closed_is_replaced(void)
 {
-	struct iovec body = {(char[]){"again"}, 5};
 	struct exchange x;
 
 	/* the reset comes when all of the second request was sent */
@@ -316,13 +315,34 @@ static void a_kept_connection_that_was_closed_is_replaced(void)
 	check(go(&x));
 	check_int(x.err, ==, 0);
 	exchange_fini(&x);
+	exchange_init(&x, "GET");
+	check(go(&x));
+	check_int(x.err, ==, 0);
+	check_int(raw_server_connections(server), ==, 2);
+	exchange_fini(&x);
+	tear_down();
+}
+
+/* It may have had its effect: the caller is told, curl does not repeat it. */
+static void a_change_is_not_repeated_unseen(void)
+{
+	struct iovec body = {(char[]){"again"}, 5};
+	struct exchange x;
+
+	set_up(SCRIPTS(SCRIPT(RAW_REQUEST, RAW_SEND(OK_2), RAW_REQUEST, RAW_RESET),
+		       SCRIPT(RAW_STALL)),
+	       NULL);
+	exchange_init(&x, "GET");
+	check(go(&x));
+	check_int(x.err, ==, 0);
+	exchange_fini(&x);
 	exchange_init(&x, "PUT");
 	x.call.body = &body;
 	x.call.nbody = 1;
 	check(go(&x));
-	check_int(x.err, ==, 0);
-	check_request(2, "PUT /a", "Content-Length: 5\r\n\r\nagain");
-	check_int(raw_server_connections(server), ==, 2);
+	check_int(x.err, ==, -ECONNRESET);
+	check_request(1, "PUT /a", "Content-Length: 5\r\n\r\nagain");
+	check(!raw_server_request(server, 2));
 	exchange_fini(&x);
 	tear_down();
 }
@@ -389,6 +409,7 @@ int main(void)
 		TEST(an_early_error_answer_is_seen),
 		TEST(the_caller_may_refuse_the_body),
 		TEST(a_kept_connection_that_was_closed_is_replaced),
+		TEST(a_change_is_not_repeated_unseen),
 		TEST(connections_per_host_are_bounded),
 		TEST(a_closed_port_refuses),
 		{0},
