@@ -23,7 +23,7 @@
  * sequential while it lasts, and must not fetch much beyond its end.
  *
  * A window is fetched by two GETs at a time when the server is near, since each
- * costs it (MinIO: 0.9 ms of CPU), and by up to sixteen when it is far: there a
+ * costs it (MinIO: 0.9 ms of CPU), and by up to 32 when it is far: there a
  * single connection gives 50-90 MB/s at most, and small GETs waste less of the
  * window on bytes that are not the next ones.
  */
@@ -35,7 +35,7 @@
 #define PROVEN	   (2 * MIB)
 #define START_MAX  (4 * MIB)
 #define PARTS_NEAR 2
-#define PARTS_FAR  16
+#define PARTS_FAR  32
 #define PART_FAR   (2 * MIB)
 #define LONG_RUN   8
 #define JUDGE_NS   (5 * NSEC_PER_MSEC) /* shorter times say nothing */

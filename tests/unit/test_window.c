@@ -148,7 +148,7 @@ static void parts(void)
 		{4 * MIB, 8 * MIB, 2 * MIB, 2 * MIB},
 		{16 * MIB, 8 * MIB, 8 * MIB, 2 * MIB},
 		{32 * MIB, 8 * MIB, 8 * MIB, 2 * MIB},
-		{64 * MIB, 8 * MIB, 8 * MIB, 4 * MIB},
+		{64 * MIB, 8 * MIB, 8 * MIB, 2 * MIB},
 		{GIB, 8 * MIB, 8 * MIB, 8 * MIB},
 		{64 * MIB, MIB, MIB, MIB},
 		{GIB, 16 * MIB, 16 * MIB, 16 * MIB},
