@@ -60,7 +60,8 @@ static int complete(struct s3_complete_call *c)
 	return sync_complete(c);
 }
 
-#define GONE ERROR_ANSWER("404 Not Found", "NoSuchUpload")
+#define ABORTED HEAD_ANSWER("204 No Content", "")
+#define GONE	ERROR_ANSWER("404 Not Found", "NoSuchUpload")
 #define COMPLETE_OK                                                       \
 	BODY_ANSWER("200 OK", "",                                         \
 		    "<CompleteMultipartUploadResult><ETag>\"e-2\"</ETag>" \
@@ -107,33 +108,49 @@ static void complete_was_not_done(void)
 	const struct s3_config config = {.region = "us-east-1", .max_attempts = 2};
 	struct s3_complete_call c;
 
-	/* no object */
-	script_begin(SCRIPT(SCRIPT_RESET, GONE, EMPTY_ANSWER("404 Not Found", "")), &config);
+	/* no object, and there will be none */
+	script_begin(SCRIPT(SCRIPT_RESET, GONE, EMPTY_ANSWER("404 Not Found", ""), ABORTED),
+		     &config);
 	check_int(complete(&c), ==, -EIO);
-	script_end(3);
-	/* another size */
-	script_begin(
-		SCRIPT(SCRIPT_RESET, GONE, HEAD_ANSWER("200 OK", ETAG "Content-Length: 12\r\n")),
-		&config);
-	check_int(complete(&c), ==, -EIO);
-	script_end(3);
+	check(sent(3, "DELETE /"));
+	script_end(4);
+	/* another size; what was left of the upload could not be aborted: it is an object now */
+	script_begin(SCRIPT(SCRIPT_RESET, SCRIPT_RESET,
+			    HEAD_ANSWER("200 OK", ETAG "Content-Length: 12\r\n"), GONE,
+			    HEAD_ANSWER("200 OK", "ETag: \"e2\"\r\nContent-Length: 11\r\n")),
+		     &config);
+	check_int(complete(&c), ==, 0);
+	check_str(c.object.etag, "\"e2\"");
+	script_end(5);
 	/* the size of an older object, and the upload is still there */
 	script_begin(SCRIPT(SCRIPT_RESET, SCRIPT_RESET,
 			    HEAD_ANSWER("200 OK", ETAG "Content-Length: 11\r\n"),
-			    BODY_ANSWER("200 OK", "", "<ListPartsResult></ListPartsResult>")),
+			    BODY_ANSWER("200 OK", "", "<ListPartsResult></ListPartsResult>"),
+			    ABORTED),
 		     &config);
 	check_int(complete(&c), ==, -EIO);
 	check_int(c.call.error.cls, ==, S3_NETWORK);
-	script_end(4);
+	script_end(5);
+	/* still there, but no more when it was to be aborted; the object is the older one */
+	script_begin(SCRIPT(SCRIPT_RESET, SCRIPT_RESET,
+			    HEAD_ANSWER("200 OK", ETAG "Content-Length: 11\r\n"),
+			    BODY_ANSWER("200 OK", "", "<ListPartsResult></ListPartsResult>"), GONE,
+			    HEAD_ANSWER("200 OK", ETAG "Content-Length: 11\r\n")),
+		     &config);
+	check_int(complete(&c), ==, -EIO);
+	script_end(6);
 	/* refused at once: nothing is unclear */
 	script_begin(SCRIPT(GONE), &config);
 	check_int(complete(&c), ==, -EIO);
 	check_int(c.call.error.cls, ==, S3_NOT_FOUND);
 	script_end(1);
-	script_begin(SCRIPT(ERROR_ANSWER("400 Bad Request", "InvalidPart")), &config);
+	/* the server has other parts than we sent */
+	script_begin(SCRIPT(ERROR_ANSWER("400 Bad Request", "InvalidPart"),
+			    BODY_ANSWER("200 OK", "", "<ListPartsResult></ListPartsResult>")),
+		     &config);
 	check_int(complete(&c), ==, -EIO);
 	check_int(c.call.error.cls, ==, S3_INVALID);
-	script_end(1);
+	script_end(2);
 }
 
 /* --- time --- */
