@@ -136,7 +136,7 @@ static bool settle(struct handle *h, int err, const struct s3_object *o)
 			find_changed_locked(fs, i->parent, i->name, i->name_len);
 		if (i->writer == h) {
 			i->writer = NULL;
-			if (err == 0)
+			if (err == 0 && o)
 				succeeded_locked(fs, i, o);
 			else
 				failed_locked(fs, i, h->old_size);

@@ -116,12 +116,10 @@ static void unpin_locked(struct pf_stream *s, uint64_t offset, uint64_t len, boo
 		enum cell_fate fate = CELL_KEEP;
 
 		c->was_read = true;
-		if (o->stale)
+		if (o->stale || (whole && passed && !follower))
 			fate = CELL_RELEASE;
 		else if (follower)
 			fate = CELL_SHARE;
-		else if (whole && passed)
-			fate = CELL_RELEASE;
 		else if (whole || (to_end && passed))
 			fate = CELL_KEEP_SHORT;
 		cell_unpin_locked(c, fate);
