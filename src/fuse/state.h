@@ -53,6 +53,7 @@ struct fs {
 	unsigned uploads_lost;
 	bool draining;
 	struct list dirhandles; /* every open directory handle: readdir.c */
+	_Atomic bool ending;	/* the loops are about to stop: no timer is armed again */
 	int drain_fd;		/* poke.h: `uploads` fell, or the streams were closed */
 };
 
