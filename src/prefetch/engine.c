@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "prefetch/window.h"
 
 #define EXPIRE_MS 10000
 #define TOGETHER  (96 * MIB) /* several readers may have this much ahead in all */
@@ -108,7 +109,8 @@ uint64_t pf_window_cap(struct pf *pf)
 
 	if (active > 1)
 		total = min_u64(total, max_u64(TOGETHER, limit / 4));
-	return min_u64(pf->config.max_window, total / (active ? active : 1));
+	total = max_u64(total / (active ? active : 1), WINDOW_MIN);
+	return min_u64(pf->config.max_window, total);
 }
 
 void pf_note_head(struct pf *pf, uint64_t ns)

@@ -146,6 +146,7 @@ struct pf_read {
 	struct pf_stream *stream;
 	struct list node;
 	struct budget_claim claim;
+	uint64_t beyond;  /* cell up to which to fetch along */
 	unsigned missing; /* cells that are not ready */
 	uint8_t state;
 	bool cancelled, passed;
