@@ -173,8 +173,9 @@ void lru_shrink(struct pf *pf)
 	}
 }
 
-void lru_expire(struct pf *pf, uint64_t age_ms)
+void lru_expire(struct pf *pf, uint32_t read_ms, uint32_t fresh_ms)
 {
 	for (int cls = 0; cls < LRU_CLASSES; cls++)
-		(void)reclaim_class(pf, (enum lru_class)cls, (uint32_t)age_ms, 0, UINT32_MAX);
+		(void)reclaim_class(pf, (enum lru_class)cls, cls == LRU_FRESH ? fresh_ms : read_ms,
+				    0, UINT32_MAX);
 }
