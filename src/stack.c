@@ -33,7 +33,7 @@
 #define DEFAULT_PART_SIZE (8 * MIB)	     /* the peer's */
 #define RANDOM_READ_BLOCK (128 * KIB)	     /* least bytes of a random read, users.md A4 */
 #define PARTS_IN_FLIGHT	  4
-#define TRIM_INTERVAL_NS  (5 * NSEC_PER_SEC) /* idle memory goes back after 10 s */
+#define TRIM_INTERVAL_NS  (2 * NSEC_PER_SEC) /* idle memory is back after 12 s */
 
 struct stack {
 	struct loop *loops[LOOPS_MAX];
