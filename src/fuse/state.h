@@ -48,6 +48,7 @@ struct fs {
 	struct list negative_lru;
 	struct list pages; /* all listing pages that may answer, oldest first: page.lru */
 	unsigned npages;
+	size_t page_keys; /* entries of all of them */
 	struct list handles; /* every open file handle: handle.node */
 	unsigned uploads;    /* write handles whose upload has not ended */
 	unsigned uploads_lost;
