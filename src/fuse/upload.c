@@ -209,12 +209,18 @@ int upload_new(const struct upload_config *config, const char *key, struct uploa
 	/* Parts wait in memory until the server has them: four must fit beside the readers. */
 	u->max_part = max_u64(config->part_size, budget_limit(config->budget) / 8);
 	u->home = config->loops[hash_bytes(key, strlen(key), 0) % config->nloops];
+	u->whole.kind = s3_client_sum(config->client);
 	u->refs = 1;
 	lock_init(&u->lock, RANK_UPLOAD);
 	list_init(&u->queue);
 	list_init(&u->finishers);
 	*ret = u;
 	return 0;
+}
+
+enum s3_sum_kind upload_sum_kind(const struct upload *u)
+{
+	return u->whole.kind;
 }
 
 struct upload *upload_ref(struct upload *u)

@@ -8,6 +8,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -83,7 +84,8 @@ static void send_part(struct loop_task *t)
 					  .upload_id = p->upload->upload_id,
 					  .number = p->number,
 					  .body = p->iov,
-					  .nbody = n};
+					  .nbody = n,
+					  .sum = &p->sum};
 	if (r < 0) {
 		c->call.error.err = r;
 		on_part_sent(&c->call);
@@ -123,7 +125,8 @@ static void send_put(struct loop_task *t)
 				  .key = p->upload->key,
 				  .attrs = &p->upload->config->attrs,
 				  .body = p->iov,
-				  .nbody = n};
+				  .nbody = n,
+				  .sum = &p->sum};
 	if (r < 0) {
 		c->call.error.err = r;
 		on_put(&c->call);
@@ -153,8 +156,10 @@ static void send_create(struct loop_task *t)
 {
 	struct upload *u = container_of(t, struct upload, task);
 
-	u->call.create = (struct s3_create_upload_call){
-		.call = {.done = on_created}, .key = u->key, .attrs = &u->config->attrs};
+	u->call.create = (struct s3_create_upload_call){.call = {.done = on_created},
+							.key = u->key,
+							.attrs = &u->config->attrs,
+							.sum = u->whole.kind};
 	s3_create_upload(u->config->client, u->home, &u->call.create);
 }
 
@@ -176,9 +181,36 @@ static void on_completed(struct s3_call *c)
 	request_over(u, &a);
 }
 
+/* Whether what the server has, part by part, is what write(2) brought. */
+static bool parts_are_whole(const struct upload *u)
+{
+	uint64_t size = 0, sum = 0;
+
+	for (unsigned i = 0; i < u->last_number; i++) {
+		const struct s3_part *p = i < u->parts_cap ? &u->parts[i] : NULL;
+
+		if (!p || !p->etag[0] || (i > 0 && p->size == 0))
+			return false;
+		sum = s3_sum_join(u->whole.kind, sum, p->sum, p->size);
+		size += p->size;
+	}
+	return size == u->size && sum == u->whole.value;
+}
+
 static void send_complete(struct loop_task *t)
 {
 	struct upload *u = container_of(t, struct upload, task);
+
+	if (!parts_are_whole(u)) {
+		struct s3_error *e = &u->call.complete.call.error;
+
+		*e = (struct s3_error){.cls = S3_LOCAL, .err = -EIO};
+		(void)snprintf(e->message, sizeof(e->message),
+			       "the %u parts are not the %llu bytes that were written",
+			       u->last_number, (unsigned long long)u->size);
+		on_completed(&u->call.complete.call);
+		return;
+	}
 
 	u->call.complete =
 		(struct s3_complete_call){.call = {.done = on_completed},
@@ -186,6 +218,7 @@ static void send_complete(struct loop_task *t)
 					  .upload_id = u->upload_id,
 					  .parts = u->parts,
 					  .nparts = u->last_number,
+					  .sum = &u->whole,
 					  .if_none_match = u->config->attrs.if_none_match};
 	s3_complete(u->config->client, u->home, &u->call.complete);
 }

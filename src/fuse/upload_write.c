@@ -193,7 +193,7 @@ static bool get_memory(struct upload *u, struct upload_write *w, int *ret_err)
 static void copy_piece(struct upload *u, struct upload_write *w)
 {
 	struct upload_part *p = u->filling;
-	size_t n = upload_part_fill(p, w->from, w->left);
+	size_t n = upload_part_fill(p, w->from, w->left, &u->whole.value);
 	struct after a;
 
 	w->from += n;

@@ -56,7 +56,15 @@ void s3_upload_body(struct control *c, const struct iovec *body, unsigned nbody)
 	c->net.body = body;
 	c->net.nbody = nbody;
 	c->net.first_byte_timeout_ms = S3_STORE_TIMEOUT_MS;
-	control_optional(c, &c->client->no_checksum, "x-amz-checksum-crc32c", c->crc32c);
+	control_optional(c, &c->client->no_checksum, s3_sum_header(c->sum), c->checksum);
+}
+
+void s3_upload_sum(struct control *c, const struct s3_body_sum *sum, const struct iovec *body,
+		   unsigned nbody)
+{
+	c->sum = sum ? sum->kind : s3_client_sum(c->client);
+	c->sum_value = sum ? sum->value : s3_sum_iov(c->sum, body, nbody);
+	s3_sum_text(c->sum, c->sum_value, c->checksum);
 }
 
 uint64_t s3_upload_leave_time(uint64_t deadline)
@@ -85,8 +93,7 @@ static int setup(struct control *c)
 {
 	const struct s3_put_call *p = call_of(c);
 
-	if (!atomic_load_explicit(&c->client->no_checksum, memory_order_relaxed))
-		s3_crc32c_text(s3_crc32c_iov(p->body, p->nbody), c->crc32c);
+	s3_upload_sum(c, p->sum, p->body, p->nbody);
 	c->whole = c->deadline;
 	c->deadline = s3_upload_leave_time(c->deadline);
 	return 0;
@@ -135,8 +142,8 @@ static bool is_ours(const struct control *c)
 
 	if (!c->head.has_size || c->head.object.size != s3_upload_len(p->body, p->nbody))
 		return false;
-	if (c->head.crc32c[0] && c->crc32c[0])
-		return strcmp(c->head.crc32c, c->crc32c) == 0;
+	if (c->sum != S3_SUM_OFF && c->head.checksum[c->sum][0])
+		return strcmp(c->head.checksum[c->sum], c->checksum) == 0;
 	body_etag(p, etag);
 	return etag[0] && strcasecmp(c->head.object.etag, etag) == 0;
 }
@@ -149,7 +156,7 @@ static enum control_result success(struct control *c)
 		c->error = c->saved;
 		return CONTROL_DONE;
 	}
-	if (c->step == STEP_PUT && !control_checksum_matches(c, c->crc32c))
+	if (c->step == STEP_PUT && !control_checksum_matches(c))
 		return CONTROL_FAIL;
 	p->object = c->head.object;
 	p->object.size = s3_upload_len(p->body, p->nbody);

@@ -119,7 +119,8 @@ static void multipart_on_the_wire(void)
 	struct s3_create_upload_call c = {.key = "k"};
 	struct s3_upload_part_call u = {
 		.key = "k", .upload_id = "i/d+", .number = 7, .body = body, .nbody = 2};
-	struct s3_part parts[2] = {{5, "\"a&b\"", "mnG7TA=="}, {5, "\"b\"", ""}};
+	struct s3_part parts[2] = {{.size = 5, .etag = "\"a&b\"", .checksum = "mnG7TA=="},
+				   {.size = 5, .etag = "\"b\"", .checksum = ""}};
 	struct s3_complete_call done = {.key = "k",
 					.upload_id = "i/d+",
 					.parts = parts,
@@ -147,7 +148,7 @@ static void multipart_on_the_wire(void)
 
 	check_int(sync_part(&u), ==, 0);
 	check_str(u.part.etag, "\"e1\"");
-	check_str(u.part.crc32c, "mnG7TA==");
+	check_str(u.part.checksum, "mnG7TA==");
 	check_int(u.part.size, ==, 5);
 	check(sent(1, "PUT /bucket/k?partNumber=7&uploadId=i%2Fd%2B HTTP/1.1\r\n"));
 	check(sent_header(1, "\r\nx-amz-checksum-crc32c: mnG7TA==\r\n"));
