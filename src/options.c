@@ -181,7 +181,7 @@ static int given(struct parser *p, const struct option_def *d, const char *v)
 		return usage(p, "the argument '--%s%s%s%s' cannot be used multiple times", d->name,
 			     d->value ? " <" : "", d->value ? d->value : "", d->value ? ">" : "");
 	p->seen[i] = true;
-	if (d->kind != FLAG && *v == '\0' && strcmp(d->name, "prefix") != 0)
+	if (d->kind != FLAG && (!v || (*v == '\0' && strcmp(d->name, "prefix") != 0)))
 		return usage(p, "a value is required for '--%s <%s>' but none was supplied",
 			     d->name, strcmp(d->name, "sse") == 0 ? "SSE" : d->value);
 	return store(p, d, v);
@@ -205,7 +205,7 @@ static int parse_long(struct parser *p, int argc, char **argv, int *i)
 	if (name[len] == '=')
 		return given(p, d, name + len + 1);
 	if (*i + 1 >= argc || (argv[*i + 1][0] == '-' && argv[*i + 1][1] == '-'))
-		return given(p, d, "");
+		return given(p, d, NULL);
 	return given(p, d, argv[++*i]);
 }
 
@@ -227,7 +227,7 @@ static int parse_short(struct parser *p, int argc, char **argv, int *i)
 		}
 		if (c[1])
 			return given(p, d, c + 1 + (c[1] == '='));
-		return given(p, d, *i + 1 < argc ? argv[++*i] : "");
+		return given(p, d, *i + 1 < argc ? argv[++*i] : NULL);
 	}
 	return 0;
 }

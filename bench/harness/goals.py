@@ -44,7 +44,8 @@ TABLE = [
     Goal("small-unlisted-8r", "minio", "ops_s", ">=", 5),
     Goal("small-unlisted-8r", "minio", "daemon_cpu_per", "<=", 0.2),
     Goal("small-unlisted-1r", "minio", "ops_s", ">=", 4),
-    Goal(LISTED, S3D, "requests_per", "<=", 1.01, ""),
+    # one GET a file, one LIST per 100 files, and the LIST that ls itself needs
+    Goal(LISTED, S3D, "requests_per", "<=", 1.02, ""),
     Goal("interleave-1fd", "minio,s3d", "mb_s", ">=", 0.8, "=interleave-8fd"),
     Goal("seq-1x-mmap-128K", "minio,s3d", "mb_s", ">=", 1 / 1.3, "=seq-1x-buffered-128K"),
     Goal("seq-1x-buffered-128K", "s3d:20", "mb_s", ">=", 0.8, "raw"),

@@ -186,6 +186,14 @@ void itable_ancestors_remote(struct itable *t, struct inode *dir)
 		itable_set_state(t, dir, INODE_REMOTE);
 }
 
+void itable_confirm(struct inode *dir, uint64_t expires)
+{
+	for (; dir && dir->attached && dir->state == INODE_REMOTE; dir = dir->parent) {
+		if (dir->expires < expires)
+			dir->expires = expires;
+	}
+}
+
 void itable_keep(struct inode *dir)
 {
 	for (; dir; dir = dir->parent)

@@ -101,6 +101,8 @@ void itable_detach(struct itable *t, struct inode *i);
 void itable_set_state(struct itable *t, struct inode *i, enum inode_state state);
 /* The directory and all its ancestors are on the server now. */
 void itable_ancestors_remote(struct itable *t, struct inode *dir);
+/* Something below it was seen on the server: it and its ancestors are there until then. */
+void itable_confirm(struct inode *dir, uint64_t expires);
 /* The directory and its ancestors stay when their last object goes. */
 void itable_keep(struct inode *dir);
 

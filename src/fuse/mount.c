@@ -46,6 +46,8 @@ const char *mount_session_options(void)
 static char *said;
 static size_t said_len;
 
+static void on_fuse_log(enum fuse_log_level level, const char *fmt, va_list ap) printf_like(2, 0);
+
 static void on_fuse_log(enum fuse_log_level level, const char *fmt, va_list ap)
 {
 	char line[512];
@@ -54,8 +56,8 @@ static void on_fuse_log(enum fuse_log_level level, const char *fmt, va_list ap)
 	line[strcspn(line, "\n")] = '\0';
 	if (said && said_len > 0 && line[0])
 		(void)snprintf(said, said_len, "%s", line);
-	if (level <= FUSE_LOG_ERR)
-		log_debug(LOG_FUSE, "libfuse: %s", line);
+	if (level <= FUSE_LOG_ERR && !said)
+		log_warn(LOG_FUSE, "libfuse: %s", line);
 	else
 		log_debug(LOG_FUSE, "libfuse: %s", line);
 }

@@ -135,8 +135,10 @@ static void on_stream(struct pf_open *p)
 		if (p->revalidate && i->state == INODE_REMOTE) {
 			uint64_t expires = fs_expiry(fs);
 
-			if (i->attached && expires > i->expires)
-				i->expires = expires;
+			if (i->attached) {
+				i->expires = max_u64(i->expires, expires);
+				itable_confirm(i->parent, expires);
+			}
 		}
 		fi.keep_cache = !direct && i->opened && i->etag && strcmp(i->etag, o->etag) == 0;
 		i->opened = true;

@@ -2,7 +2,8 @@
 
 /*
  * One name asked at the server. Both requests run on the loop that started the
- * lookup; the answers meet in step():
+ * lookup; the answers meet in step(). For what was a directory LIST goes first
+ * and mostly alone.
  *
  *   LIST has a key below "key/"        directory; HEAD is given up
  *   LIST failed                        its error; HEAD is given up
@@ -36,11 +37,12 @@ struct resolve {
 	char *key;	   /* S3_KEY_MAX at most */
 	char *dir_key;	   /* key + "/" */
 	size_t name_len;
+	bool known_dir; /* LIST alone is likely to answer: HEAD only after it */
 
 	/* owner loop only */
 	struct s3_head_call head;
 	struct s3_list_call list;
-	bool head_done, list_done, is_dir;
+	bool head_asked, head_done, list_done, is_dir;
 	int err;
 	unsigned tries;
 
@@ -96,6 +98,7 @@ static int resolve_new_locked(struct fs *fs, struct inode *dir, const char *name
 			      struct resolve **ret)
 {
 	struct resolve *v = calloc(1, sizeof(*v) + len + 1);
+	const struct inode *known;
 	int r;
 
 	if (!v)
@@ -116,6 +119,8 @@ static int resolve_new_locked(struct fs *fs, struct inode *dir, const char *name
 		return r;
 	}
 	v->dir = inode_ref(dir);
+	known = itable_child(&fs->table, dir, name, len);
+	v->known_dir = known && known->is_dir;
 	*ret = v;
 	return 0;
 }
@@ -161,6 +166,8 @@ static int settle_locked(struct resolve *v, const struct found *found, struct in
 	if (r < 0)
 		return r;
 	(*ret)->told = clock_now();
+	if (found->kind != FOUND_NONE)
+		itable_confirm(v->dir, found->expires);
 	list_for_each (n, &v->waiters)
 		inode_ref(*ret);
 	return 0;
@@ -174,6 +181,8 @@ static void log_failure(const struct resolve *v)
 			sizeof(why));
 	log_warn(LOG_FUSE, "lookup of %s failed: %s", v->key, why);
 }
+
+static void on_head(struct s3_call *c);
 
 static void finish(struct resolve *v, const struct found *found)
 {
@@ -210,6 +219,13 @@ static void finish(struct resolve *v, const struct found *found)
 	resolve_free(v);
 }
 
+static void ask_head(struct resolve *v)
+{
+	v->head_asked = true;
+	v->head = (struct s3_head_call){.call.done = on_head, .key = v->key};
+	s3_head(v->fs->config.client, loop_current(), &v->head);
+}
+
 static void step(struct resolve *v)
 {
 	struct found found = {.kind = FOUND_NONE, .expires = fs_expiry(v->fs)};
@@ -220,6 +236,8 @@ static void step(struct resolve *v)
 		finish(v, &found);
 		return;
 	}
+	if (v->list_done && !v->head_asked)
+		ask_head(v);
 	if (!v->list_done || !v->head_done)
 		return;
 	if (v->head.call.error.err == 0) {
@@ -257,22 +275,21 @@ static void on_list(struct s3_call *c)
 
 void resolve_start(struct resolve *v)
 {
-	struct s3_client *client = v->fs->config.client;
-	struct loop *loop = loop_current();
-
 	v->tries++;
 	v->head_done = v->is_dir = false;
 	v->err = 0;
 	/* a prefix longer than any key has nothing below it, and is refused */
 	v->list_done = strlen(v->dir_key) > S3_KEY_MAX;
-	v->head = (struct s3_head_call){.call.done = on_head, .key = v->key};
+	v->head_asked = false;
+	v->head = (struct s3_head_call){0};
 	v->list = (struct s3_list_call){
 		.call.done = on_list,
 		.prefix = v->dir_key,
 		.delimiter = true,
 		.max_keys = 1,
 	};
-	s3_head(client, loop, &v->head);
+	if (!v->known_dir || v->list_done)
+		ask_head(v);
 	if (!v->list_done)
-		s3_list(client, loop, &v->list);
+		s3_list(v->fs->config.client, loop_current(), &v->list);
 }

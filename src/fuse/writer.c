@@ -101,8 +101,10 @@ static void succeeded_locked(struct fs *fs, struct inode *i, const struct s3_obj
 	i->archived = false;
 	i->told = clock_now();
 	itable_set_state(&fs->table, i, INODE_REMOTE);
-	if (i->attached)
+	if (i->attached) {
 		itable_ancestors_remote(&fs->table, i->parent);
+		itable_confirm(i->parent, i->expires);
+	}
 }
 
 static void failed_locked(struct fs *fs, struct inode *i, uint64_t old_size)
@@ -134,7 +136,7 @@ static bool settle(struct handle *h, int err, const struct s3_object *o)
 			find_changed_locked(fs, i->parent, i->name, i->name_len);
 		if (i->writer == h) {
 			i->writer = NULL;
-			if (err == 0)
+			if (err == 0 && o)
 				succeeded_locked(fs, i, o);
 			else
 				failed_locked(fs, i, h->old_size);

@@ -15,7 +15,9 @@
  * Ending: the flag `stopping` comes with a wake. The thread then runs all tasks,
  * ends the net calls, cancels what is in flight, and turns until nothing is left
  * or STOP_NS has passed. Whatever is submitted in that phase ends with
- * -ECANCELED; armed timers fire once, early, and none after that.
+ * -ECANCELED. Timers fire early, in the order of arming, and those that are armed
+ * again by it too, for END_ROUNDS turns: enough for who waits between attempts
+ * to fail its last one, and no time for who rearms for ever.
  */
 #include "loop/loop.h"
 
@@ -42,6 +44,8 @@
 #define TIMERS_PER_TURN 256
 #define STOP_NS		(5 * NSEC_PER_SEC)
 #define STOP_TURN_NS	(20 * NSEC_PER_MSEC)
+#define END_ROUNDS	16
+#define END_TIMERS	(UINT64_C(1) << 63) /* deadlines of the end, after all real ones */
 #define CANCEL_TURN_NS	(10 * NSEC_PER_MSEC)
 
 struct loop {
@@ -63,6 +67,7 @@ struct loop {
 	struct timers timers;
 	size_t pending; /* operations whose `done` was not called yet */
 	bool ending;
+	uint64_t end_timers; /* armed since the end began */
 
 	/* thread of loop_start and loop_stop */
 	pthread_t thread;
@@ -141,6 +146,8 @@ bool loop_unpost(struct loop *l, struct loop_task *t)
 int loop_timer_set(struct loop *l, struct loop_timer *t, uint64_t deadline_ns)
 {
 	loop_assert_owner(l);
+	if (l->ending)
+		deadline_ns = END_TIMERS + l->end_timers++;
 	return timers_set(&l->timers, t, deadline_ns);
 }
 
@@ -309,17 +316,18 @@ static void drain(struct loop *l)
 	} while (!list_empty(&l->tasks) && clock_now() < deadline);
 	l->ending = true;
 	net_stop(l->net);
-	/* Once: who arms a timer again now is not served. */
-	timers_fire(&l->timers, NO_DEADLINE, (unsigned)l->timers.count);
-	do {
+	for (unsigned round = 0; clock_now() < deadline; round++) {
+		if (round < END_ROUNDS)
+			timers_fire(&l->timers, NO_DEADLINE, (unsigned)l->timers.count);
 		l->backend->ops->cancel_all(l->backend);
-		l->backend->ops->wait(l->backend, may_sleep(l) ? STOP_TURN_NS : 0);
+		l->backend->ops->wait(l->backend, l->pending && may_sleep(l) ? STOP_TURN_NS : 0);
 		dispatch(l);
 		(void)take_inbox(l);
 		run_tasks(l);
-		if (l->pending == 0 && list_empty(&l->tasks))
+		if (l->pending == 0 && list_empty(&l->tasks) &&
+		    (round >= END_ROUNDS || timers_next(&l->timers) == NO_DEADLINE))
 			return;
-	} while (clock_now() < deadline);
+	}
 	log_warn(LOG_LOOP, "loop/%u: left with %zu operations that would not end", l->index,
 		 l->pending);
 }

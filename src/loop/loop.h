@@ -61,7 +61,8 @@ void loop_assert_owner(const struct loop *l);
 /*
  * Tasks. Posting never fails and never allocates: the node is the caller's and
  * may not be touched until run. A task runs once per post, in order of posting
- * per poster; `run` may free it or post it again.
+ * per poster; `run` may free it or post it again. What is posted to a loop that
+ * has stopped never runs.
  */
 struct loop_task {
 	struct list node;
@@ -72,8 +73,9 @@ void loop_post(struct loop *l, struct loop_task *t);
 bool loop_unpost(struct loop *l, struct loop_task *t);
 
 /*
- * Timers: one-shot, on the monotonic clock of base/clock.h. Those that are armed
- * when the loop stops fire early, once, so that their owners can end.
+ * Timers: one-shot, on the monotonic clock of base/clock.h. When the loop stops
+ * all of them fire early, so that their owners can end, and so do those armed
+ * meanwhile, but only for a few turns.
  */
 struct loop_timer {
 	size_t slot; /* private: place in the heap plus one, 0 = not armed */

@@ -39,7 +39,7 @@ struct net_call {
 	const char *const *headers; /* "Name: value", NULL-terminated */
 	const struct iovec *body;   /* sent out of this memory; PUT and POST only */
 	unsigned nbody;
-	unsigned connect_timeout_ms;	/* 0: none; name resolution included */
+	unsigned connect_timeout_ms;	/* 0: curl's 300 s; name resolution included */
 	unsigned first_byte_timeout_ms; /* from request sent to response head; 0: none */
 	unsigned stall_timeout_ms;	/* no byte in either direction; 0: none */
 	uint64_t deadline;		/* absolute, base/clock.h; NO_DEADLINE: none */
@@ -52,7 +52,8 @@ struct net_call {
 	 * Once. err 0: a whole response with `status` was received. Otherwise
 	 * -ETIMEDOUT, -ECONNREFUSED, -EHOSTUNREACH (resolution), -ECONNRESET,
 	 * -EPROTO (bad or short response), -EKEYREJECTED (TLS verification),
-	 * -ECANCELED, -ENOMEM, or what on_body returned. `detail` is curl's text
+	 * -ECANCELED, -ENOMEM, or what on_body returned; `status` is 0 then unless
+	 * the status line had come. `detail` is curl's text
 	 * for the log ("" if none), valid in the callback only.
 	 */
 	void (*on_done)(struct net_call *c, int err, int status, const char *detail);
@@ -60,7 +61,10 @@ struct net_call {
 	struct net_transfer *transfer;
 };
 
-/* 0, or -errno and no callback. */
+/*
+ * 0, or -errno and no callback. -EINVAL: a method, URL or header that cannot be
+ * sent as it is (a header needs a value). -ECANCELED: the loop is ending.
+ */
 int net_start(struct loop *l, struct net_call *c) must_check;
 /* Ends the call now; on_done is NOT called. No-op when it is not running. */
 void net_cancel(struct net_call *c);

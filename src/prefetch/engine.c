@@ -13,7 +13,8 @@
 #include "base/clock.h"
 
 #define EXPIRE_MS 10000
-#define FAR_US	  4000 /* a server on this machine or in this rack answers sooner */
+#define TOGETHER  (96 * MIB) /* several readers may have this much ahead in all */
+#define FAR_US	  4000	     /* a server on this machine or in this rack answers sooner */
 
 static unsigned reclaim(void *arg, unsigned cells)
 {
@@ -103,7 +104,11 @@ uint64_t pf_window_cap(struct pf *pf)
 	uint32_t before = atomic_load_explicit(&pf->active_before, memory_order_relaxed);
 	uint32_t active = now > before ? now : before;
 
-	return min_u64(pf->config.max_window, limit / 4 * 3 / (active ? active : 1));
+	uint64_t total = limit / 4 * 3;
+
+	if (active > 1)
+		total = min_u64(total, max_u64(TOGETHER, limit / 4));
+	return min_u64(pf->config.max_window, total / (active ? active : 1));
 }
 
 void pf_note_head(struct pf *pf, uint64_t ns)

@@ -36,6 +36,7 @@ static struct fetch *fetch_alloc(struct object *o, size_t nslots)
 	if (!f)
 		return NULL;
 	f->object = object_ref(o);
+	list_init(&f->in_object);
 	f->source = (struct source_fetch){
 		.key = o->key,
 		.etag = o->etag,
@@ -47,8 +48,7 @@ static struct fetch *fetch_alloc(struct object *o, size_t nslots)
 	return f;
 }
 
-/* Under the object's lock only when the caller has a reference of its own. */
-static void fetch_free(struct fetch *f)
+void fetch_free(struct fetch *f)
 {
 	object_unref(f->object);
 	free(f);
@@ -89,6 +89,7 @@ int fetch_new_locked(struct object *o, uint64_t first, uint64_t ncells, bool dem
 	f->source.length = min_u64((first + ncells) * PF_CELL, o->size) - f->source.offset;
 	f->source.demand = demand;
 	f->filled = f->source.offset;
+	list_append(&o->fetches, &f->in_object);
 	*ret = f;
 	return 0;
 }
@@ -140,7 +141,7 @@ static struct iovec on_space(struct source_fetch *sf, uint64_t pos)
 
 	if (f->ncells == 0)
 		return (struct iovec){f->sink, sizeof(f->sink)};
-	assert(pos == f->filled && pos < fetch_end(f));
+	assert(pos >= f->filled && pos < fetch_end(f));
 	if (!fetch_cell(f, index)->mem)
 		fetch_give_memory(f, index);
 	mem = fetch_cell(f, index)->mem;
@@ -179,19 +180,19 @@ static void on_data(struct source_fetch *sf, uint64_t pos, size_t len)
 	struct fetch *f = container_of(sf, struct fetch, source);
 	struct object *o = f->object;
 	struct list full = LIST_INIT(full);
-	uint64_t index = pos / PF_CELL, end = pos + len;
+	uint64_t index = pos / PF_CELL, complete;
 
 	if (f->ncells == 0)
 		return;
-	assert(pos == f->filled && end <= fetch_end(f));
-	f->filled = end;
-	if (end / PF_CELL == index && end != fetch_end(f))
+	assert(pos == f->filled && pos + len <= fetch_end(f));
+	f->filled = pos + len;
+	/* The object's last cell may be short. */
+	complete = f->filled == fetch_end(f) ? f->first + f->ncells : f->filled / PF_CELL;
+	if (index == complete)
 		return;
 	{
 		WITH_LOCK(&o->lock);
-		for (;
-		     (index + 1) * PF_CELL <= end || (end == fetch_end(f) && index * PF_CELL < end);
-		     index++) {
+		for (; index < complete; index++) {
 			cell_ready_locked(fetch_cell(f, index));
 			if (!list_empty(&o->parked))
 				wake_readers_locked(o, index, &full);
@@ -216,10 +217,20 @@ static void take_readers_locked(struct object *o, uint64_t begin, uint64_t end, 
 	}
 }
 
-static void drop_rest_locked(struct fetch *f)
+uint64_t fetch_rest_count(const struct fetch *f)
 {
-	for (uint64_t i = f->filled / PF_CELL; i < f->first + f->ncells; i++)
-		cell_drop_locked(fetch_cell(f, i));
+	return f->filled < fetch_end(f) ? f->first + f->ncells - f->filled / PF_CELL : 0;
+}
+
+struct cell *fetch_rest_cell(const struct fetch *f, uint64_t i)
+{
+	return fetch_cell(f, f->filled / PF_CELL + i);
+}
+
+void fetch_drop_rest_locked(struct fetch *f)
+{
+	for (uint64_t i = 0; i < fetch_rest_count(f); i++)
+		cell_drop_locked(fetch_rest_cell(f, i));
 }
 
 /* What a reader is told. */
@@ -256,7 +267,7 @@ static void fetch_fail(struct fetch *f, int err)
 		if (f->ncells && f->filled < fetch_end(f)) {
 			take_readers_locked(o, round_down(f->filled, PF_CELL), fetch_end(f),
 					    &failed);
-			drop_rest_locked(f);
+			fetch_drop_rest_locked(f);
 		}
 		if (o->stale)
 			object_drop_idle_locked(o);
@@ -271,7 +282,9 @@ static void fetch_fail(struct fetch *f, int err)
 static void on_done(struct source_fetch *sf, int err)
 {
 	struct fetch *f = container_of(sf, struct fetch, source);
-	struct pf *pf = f->object->pf;
+	struct object *o = f->object;
+	struct pf *pf = o->pf;
+	bool free_now;
 
 	if (err == 0 && f->ncells && f->filled < fetch_end(f))
 		err = -EIO;
@@ -280,7 +293,14 @@ static void on_done(struct source_fetch *sf, int err)
 	if (f->open)
 		open_finish(take_ptr(&f->open), err ? err : -EIO);
 	lane_ended(f->lane, f);
-	fetch_free(f);
+	{
+		WITH_LOCK(&o->lock);
+		list_del(&f->in_object);
+		f->ended = true;
+		free_now = !f->stopping;
+	}
+	if (free_now)
+		fetch_free(f);
 	budget_relieve(pf->config.budget);
 }
 
@@ -290,21 +310,4 @@ void fetch_start(struct fetch *f)
 
 	f->started_ns = clock_now();
 	source->ops->fetch(source, f->lane->loop, &f->source);
-}
-
-bool fetch_given_up(struct fetch *f)
-{
-	struct object *o = f->object;
-	struct pf *pf = o->pf;
-
-	{
-		WITH_LOCK(&o->lock);
-		if (o->nstreams > 0 || !list_empty(&o->parked) || f->open)
-			return false;
-		drop_rest_locked(f);
-	}
-	lane_ended(f->lane, f);
-	fetch_free(f);
-	budget_relieve(pf->config.budget);
-	return true;
 }

@@ -17,12 +17,18 @@ struct fetch {
 	uint64_t first, ncells;
 	struct lane *lane;
 
+	/* under the object's lock */
+	struct list in_object;
+	bool running;  /* handed to the source */
+	bool stopping; /* `stop` is on its way to the loop, and frees the fetch */
+	bool ended;
+
 	/* owner loop only */
 	struct list node;
-	struct loop_task task;
+	struct loop_task task, stop;
 	uint64_t filled; /* bytes are there up to here */
 	uint64_t started_ns;
-	bool started;
+	bool started; /* counted as running by its lane */
 	char sink[1]; /* the byte of a check */
 
 	struct slot *slots[]; /* of the cells, from first / 8 */
@@ -39,7 +45,20 @@ int fetch_new_check(struct object *o, struct pf_open *open, struct fetch **ret) 
 
 /* Called by the lane, on its loop. */
 void fetch_start(struct fetch *f);
-/* True: nobody wants it any more, and it has been ended without being started. */
+/*
+ * Before the start of one that fetches ahead. True: nobody wants it any more,
+ * and it has been ended.
+ */
 bool fetch_given_up(struct fetch *f);
+
+/* Nobody has the object open: ends what is being fetched ahead. */
+void fetch_stop_ahead_locked(struct object *o);
+/* The i-th of its cells that are not filled completely. */
+struct cell *fetch_rest_cell(const struct fetch *f, uint64_t i);
+uint64_t fetch_rest_count(const struct fetch *f);
+/* These become EMPTY; nobody waits for them. */
+void fetch_drop_rest_locked(struct fetch *f);
+/* With no lock held, or the object's if the caller has a reference of its own. */
+void fetch_free(struct fetch *f);
 
 #endif

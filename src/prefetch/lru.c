@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Ready cells that no read holds. Three lists, oldest first, given up in the
- * order of their class: what a sequential reader has passed, what was read, what
- * was fetched ahead and not read yet. The first two are capped, because the
- * kernel's page cache has those bytes as well.
+ * Ready cells that no read holds. Lists by class, oldest first, given up in the
+ * order of the classes. All that was read is capped, because the kernel's page
+ * cache has those bytes as well, and what is kept here is memory of the process.
  *
  * A cell is in a list exactly while it is READY and has no pins, except for the
  * moment in which it has been picked here and its object is not locked yet. A
@@ -18,6 +17,9 @@
 #include "base/clock.h"
 #include "prefetch/engine.h"
 #include "prefetch/object.h"
+
+#define PASSED_MAX (16 * MIB / PF_CELL)
+#define USED_MAX   (32 * MIB / PF_CELL)
 
 /* Fetched ahead this recently: its reader is probably on the way. */
 #define FRESH_MS 2000
@@ -39,8 +41,9 @@ void lru_init(struct lru *l, unsigned cells)
 		list_init(&l->head[i]);
 		l->count[i] = 0;
 	}
-	l->cap[LRU_PASSED] = cells / 8;
-	l->cap[LRU_USED] = cells / 8;
+	l->cap[LRU_PASSED] = (unsigned)min_u64(cells / 8, PASSED_MAX);
+	l->cap[LRU_USED] = (unsigned)min_u64(cells / 8, USED_MAX);
+	l->cap[LRU_SHARED] = cells / 4;
 	l->cap[LRU_FRESH] = cells;
 }
 

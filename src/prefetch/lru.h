@@ -16,8 +16,9 @@ struct pf;
 
 /* In the order in which they are given up. */
 enum lru_class {
-	LRU_PASSED, /* a sequential reader has gone by */
-	LRU_USED,   /* read at least once */
+	LRU_PASSED, /* read to its end: the kernel has it */
+	LRU_USED,   /* read in part */
+	LRU_SHARED, /* read, and another reader follows */
 	LRU_FRESH,  /* fetched ahead, not read yet */
 	LRU_CLASSES,
 };

@@ -63,6 +63,7 @@ static struct object *object_new(struct pf *pf, const char *key, const char *eta
 	lock_init(&o->lock, RANK_OBJECT);
 	list_init(&o->parked);
 	list_init(&o->in_line);
+	list_init(&o->fetches);
 	list_init(&o->streams);
 	return o;
 }
@@ -240,21 +241,29 @@ void cell_ready_locked(struct cell *c)
 
 void cell_drop_locked(struct cell *c)
 {
+	struct budget *b = cell_slot(c)->object->pf->config.budget;
+	char *mem = cell_abandon_locked(c);
+
+	if (mem)
+		budget_mem_put(b, mem, 1);
+	budget_unreserve(b, 1);
+}
+
+char *cell_abandon_locked(struct cell *c)
+{
 	struct slot *s = cell_slot(c);
 	struct object *o = s->object;
-	struct budget *b = o->pf->config.budget;
+	char *mem = take_ptr(&c->mem);
 
 	assert(c->state != CELL_EMPTY && c->pins == 0);
 	if (c->state == CELL_READY)
 		lru_del(&o->pf->lru, c);
-	if (c->mem)
-		budget_mem_put(b, take_ptr(&c->mem), 1);
-	budget_unreserve(b, 1);
 	c->state = CELL_EMPTY;
 	s->live--;
 	slot_settle_locked(s);
 	if (--o->live == 0) /* never the last one: the caller has its own */
 		atomic_fetch_sub_explicit(&o->refs, 1, memory_order_release);
+	return mem;
 }
 
 void cell_pin_locked(struct cell *c)
@@ -274,6 +283,8 @@ void cell_unpin_locked(struct cell *c, enum cell_fate fate)
 		cell_drop_locked(c);
 	else if (fate == CELL_KEEP_SHORT)
 		(void)lru_add(lru, c, LRU_PASSED);
+	else if (fate == CELL_SHARE)
+		(void)lru_add(lru, c, LRU_SHARED);
 	else
 		(void)lru_add(lru, c, c->was_read ? LRU_USED : LRU_FRESH);
 }

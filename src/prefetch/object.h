@@ -68,6 +68,7 @@ struct object {
 	unsigned live;	     /* cells that are not EMPTY */
 	struct list parked;  /* struct pf_read: wait for cells, which are pinned */
 	struct list in_line; /* struct pf_read: wait for memory, hold nothing */
+	struct list fetches; /* struct fetch, of cells */
 	struct list streams; /* struct pf_stream */
 	unsigned nstreams;
 	bool stale;
@@ -122,9 +123,16 @@ void cell_ready_locked(struct cell *c);
  * holds a reference to the object. The cell may be gone afterwards.
  */
 void cell_drop_locked(struct cell *c);
+/* The same, but memory (the result, may be NULL) and reservation stay the caller's. */
+char *cell_abandon_locked(struct cell *c) must_check;
 void cell_pin_locked(struct cell *c);
-/* `done_with`: a sequential reader does not need it any more; else it is kept. */
-enum cell_fate { CELL_KEEP, CELL_KEEP_SHORT, CELL_RELEASE };
+/* What becomes of a cell when the last read lets go of it. */
+enum cell_fate {
+	CELL_KEEP,	 /* by what is known of it: read in part, or not at all */
+	CELL_KEEP_SHORT, /* read to its end */
+	CELL_SHARE,	 /* another reader follows */
+	CELL_RELEASE,	 /* nobody needs it */
+};
 void cell_unpin_locked(struct cell *c, enum cell_fate fate);
 /* Frees all cells that nobody holds: of a stale version. */
 void object_drop_idle_locked(struct object *o);

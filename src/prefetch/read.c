@@ -204,7 +204,7 @@ static struct run need_of(const struct cursor_plan *p)
 {
 	struct run need = cells_of(p->need.begin, p->need.end - p->need.begin);
 
-	if (p->cursor && p->nahead && p->ahead[0].begin <= p->need.end)
+	if (p->sequential && p->nahead && p->ahead[0].begin <= p->need.end)
 		need.end = min_u64((p->ahead[0].end + PF_CELL - 1) / PF_CELL,
 				   need.end + p->part / PF_CELL);
 	return need;
@@ -226,9 +226,9 @@ static void plan_locked(struct pf_stream *s, struct pf_read *r, struct cursor_pl
 	};
 
 	cursor_read(&s->cursors, r->offset, r->len, waited, &limits, ret);
-	if (ret->cursor)
-		pf_count_reader(pf, &ret->cursor->epoch);
-	r->passed = ret->cursor != NULL;
+	if (ret->sequential)
+		pf_count_reader(pf, &cursor_at(&s->cursors, ret->cursor)->epoch);
+	r->passed = ret->sequential;
 }
 
 static void read_start(struct pf_stream *s, struct pf_read *r)
@@ -252,7 +252,7 @@ static void read_start(struct pf_stream *s, struct pf_read *r)
 		err = get_memory(r, need, &fetches, &state);
 	conclude(pf, r, state, err, &fetches);
 	for (unsigned i = 0; i < plan.nahead; i++)
-		fetch_ahead(s, &plan.ahead[i], plan.part, plan.cursor);
+		fetch_ahead(s, &plan, &plan.ahead[i]);
 	budget_relieve(pf->config.budget);
 }
 

@@ -41,6 +41,7 @@ void stream_unref(struct pf_stream *s)
 	if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) > 1)
 		return;
 	object_unref(s->object);
+	cursor_fini(&s->cursors);
 	free(s);
 }
 
@@ -84,6 +85,7 @@ static bool follows(const struct cursor *c, uint64_t pos)
 /* Somebody else will read from `pos` on soon, as far as one can tell. */
 static bool has_follower_locked(struct object *o, const struct pf_stream *self, uint64_t pos)
 {
+	const struct cursor *c;
 	struct list *n;
 
 	if (o->nstreams > MANY_STREAMS)
@@ -91,10 +93,12 @@ static bool has_follower_locked(struct object *o, const struct pf_stream *self, 
 	list_for_each (n, &o->streams) {
 		struct pf_stream *s = list_entry(n, struct pf_stream, node);
 
-		if (s->cursors.tick == 0 && s != self && pos < FOLLOW)
+		if (s == self)
+			continue;
+		if (s->cursors.tick == 0 && pos < FOLLOW)
 			return true;
-		for (unsigned i = 0; i < CURSORS && s->cursors.tick; i++)
-			if (follows(&s->cursors.at[i], pos))
+		for (unsigned i = 0; (c = cursor_at(&s->cursors, i)); i++)
+			if (follows(c, pos))
 				return true;
 	}
 	return false;
@@ -105,18 +109,21 @@ static void unpin_locked(struct pf_stream *s, uint64_t offset, uint64_t len, boo
 {
 	struct object *o = s->object;
 	struct run run = cells_of(offset, len);
-	bool follower = passed && has_follower_locked(o, s, offset);
+	bool follower = has_follower_locked(o, s, offset);
 
 	for (uint64_t i = run.first; i < run.end; i++) {
 		struct cell *c = object_cell_locked(o, i);
-		uint64_t end = min_u64((i + 1) * PF_CELL, o->size);
+		bool to_end = min_u64((i + 1) * PF_CELL, o->size) <= offset + len;
+		bool whole = to_end && i * PF_CELL >= offset;
 		enum cell_fate fate = CELL_KEEP;
 
 		c->was_read = true;
-		if (o->stale)
+		if (o->stale || (whole && passed && !follower))
 			fate = CELL_RELEASE;
-		else if (passed && end <= offset + len)
-			fate = follower || i * PF_CELL < offset ? CELL_KEEP_SHORT : CELL_RELEASE;
+		else if (follower)
+			fate = CELL_SHARE;
+		else if (whole || (to_end && passed))
+			fate = CELL_KEEP_SHORT;
 		cell_unpin_locked(c, fate);
 	}
 }
@@ -221,8 +228,10 @@ void pf_close(struct pf_stream *s)
 		o->nstreams--;
 		take_own_locked(s, &o->parked, &taken);
 		take_own_locked(s, &o->in_line, &taken);
-		if (o->nstreams == 0)
+		if (o->nstreams == 0) {
 			object_cool_locked(o);
+			fetch_stop_ahead_locked(o);
+		}
 	}
 	read_fail_all(&taken, -EINTR);
 	stream_unref(s);

@@ -4,7 +4,8 @@
  * Read-ahead window of one sequential reader. Pure arithmetic: no I/O, no lock.
  *
  * A window starts with WINDOW_MIN, or with what was read until then. It doubles
- * whenever the reader waits and has used half of it, up to WINDOW_FREE; beyond:
+ * whenever the reader waits and has used half of it, up to WINDOW_FREE; for one
+ * that never waits it does so later, to make fewer and larger GETs. Beyond:
  *
  *   phase     the reader waited, and a period is over    becomes
  *   MEASURE   note its rate, double                      TRY
@@ -22,7 +23,7 @@
  * sequential while it lasts, and must not fetch much beyond its end.
  *
  * A window is fetched by two GETs at a time when the server is near, since each
- * costs it (MinIO: 0.9 ms of CPU), and by up to sixteen when it is far: there a
+ * costs it (MinIO: 0.9 ms of CPU), and by up to 32 when it is far: there a
  * single connection gives 50-90 MB/s at most, and small GETs waste less of the
  * window on bytes that are not the next ones.
  */
@@ -34,7 +35,9 @@
 #define PROVEN	   (2 * MIB)
 #define START_MAX  (4 * MIB)
 #define PARTS_NEAR 2
-#define PARTS_FAR  16
+#define PARTS_FAR  32
+#define PART_FAR   (2 * MIB)
+#define LONG_RUN   8
 #define JUDGE_NS   (5 * NSEC_PER_MSEC) /* shorter times say nothing */
 #define MISSES_MAX 2
 #define PROBE_NS   (3 * NSEC_PER_SEC)
@@ -88,12 +91,12 @@ void window_read(struct window *w, uint64_t run, bool waited, uint64_t now, uint
 	if (w->size == 0) {
 		*w = (struct window){.size = max_u64(WINDOW_MIN, min_u64(run, START_MAX))};
 		begin_period(w, run, now);
-	} else if (!waited) {
-		/* enough */
-	} else if (w->size < WINDOW_FREE && run - w->since >= w->size / 2) {
-		grow(w, run);
-		begin_period(w, run, now);
-	} else if (w->size >= WINDOW_FREE && run - w->since >= w->size) {
+	} else if (w->size < WINDOW_FREE) {
+		if (waited ? run - w->since >= w->size / 2 : run >= w->size * LONG_RUN) {
+			grow(w, run);
+			begin_period(w, run, now);
+		}
+	} else if (waited && run - w->since >= w->size) {
 		judge(w, run, now);
 	}
 	if (w->size > cap)
@@ -102,7 +105,10 @@ void window_read(struct window *w, uint64_t run, bool waited, uint64_t now, uint
 
 uint64_t window_part(const struct window *w, bool far, uint64_t part_max)
 {
-	uint64_t part = w->size / (far ? PARTS_FAR : PARTS_NEAR);
+	uint64_t part = w->size / PARTS_NEAR;
+
+	if (far)
+		part = min_u64(part, max_u64(w->size / PARTS_FAR, PART_FAR));
 
 	/* A power of two of slabs, so that parts start where slabs do. */
 	for (uint64_t p = WINDOW_MIN;; p *= 2)

@@ -25,7 +25,8 @@
 #define S3_REQUEST_TIMEOUT_MS	 60000 /* whole operation */
 #define S3_STORE_TIMEOUT_MS	 30000 /* first byte when the server has a body to write away */
 #define S3_JOIN_TIMEOUT_MS	 60000 /* Complete: it may copy the whole object */
-#define S3_MAX_ATTEMPTS		 10
+#define S3_MAX_ATTEMPTS		 16    /* the deadline ends most before: 50 % failures must not */
+#define S3_DEBT_WAIT_MS		 500   /* least wait of a retry beyond the budget */
 #define S3_BACKOFF_BASE_MS	 100
 #define S3_BACKOFF_CAP_MS	 20000
 #define S3_RETRY_CAPACITY	 500

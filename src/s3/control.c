@@ -379,7 +379,8 @@ void control_start(struct s3_client *client, struct loop *l, struct s3_call *cal
 		attempt(c);
 		return;
 	}
-	s3_error_set(&c->error, S3_LOCAL, r, r == -ENOMEM ? "out of memory" : "bad arguments");
+	s3_error_set(&c->error, S3_LOCAL, r == -ENOMEM ? r : -EIO,
+		     r == -ENOMEM ? "out of memory" : "bad arguments");
 	end_later(c);
 }
 

@@ -26,8 +26,8 @@ void get_op_free(struct get_op *op)
 	for (unsigned i = 0; i < GET_LEGS; i++) {
 		s3_request_fini(&op->leg[i].request);
 		buf_fini(&op->leg[i].out);
+		buf_fini(&op->leg[i].error_body);
 	}
-	buf_fini(&op->error_body);
 	free(op);
 }
 
@@ -81,10 +81,30 @@ static void op_cancel(struct s3_op *o)
 	(void)op_detach(container_of(o, struct get_op, op));
 }
 
+/*
+ * When the bytes that somebody waits for are so late that another connection is
+ * asked: beside the first while it has not answered, instead of it in a body.
+ */
+static uint64_t hedge_due(const struct get_op *op)
+{
+	const struct get_leg *leg = &op->leg[0];
+
+	if (!op->call->demand || op->hedge_denied)
+		return NO_DEADLINE;
+	if (leg->state == LEG_HEAD && op->leg[1].state == LEG_OFF) {
+		uint64_t delay = get_hedge_delay(&op->engine->hedge);
+		return delay == NO_DEADLINE ? delay : leg->since + delay;
+	}
+	if (op->leg[1].state != LEG_OFF)
+		leg = &op->leg[1];
+	return leg->state == LEG_BODY ? leg->since + HEDGE_STALL_NS : NO_DEADLINE;
+}
+
 void get_op_arm(struct get_op *op)
 {
 	uint64_t at = min_u64(op->deadline, op->retry_at ? op->retry_at : NO_DEADLINE);
 
+	at = min_u64(at, hedge_due(op));
 	for (unsigned i = 0; i < GET_LEGS; i++)
 		at = min_u64(at, get_leg_due(&op->leg[i]));
 	/* One that fires early looks again; one that would fire late is moved. */
@@ -98,6 +118,12 @@ void get_op_arm(struct get_op *op)
 	loop_post(op->engine->loop, &op->task);
 }
 
+static void count_request(struct get_op *op)
+{
+	atomic_fetch_add_explicit(&op->engine->client->requests, 1, memory_order_relaxed);
+	get_hedge_request(&op->engine->hedge);
+}
+
 static void attempt(struct get_op *op)
 {
 	struct s3_client *c = op->engine->client;
@@ -107,9 +133,10 @@ static void attempt(struct get_op *op)
 		return;
 	}
 	op->retry_at = 0;
+	op->hedge_denied = false;
 	if (op->retry.attempts++ > 0)
 		atomic_fetch_add_explicit(&c->retries, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&c->requests, 1, memory_order_relaxed);
+	count_request(op);
 	int r = get_leg_start(&op->leg[0]);
 	if (r < 0)
 		get_op_finish(op, r, strerror(-r));
@@ -129,9 +156,14 @@ void get_op_failed(struct get_op *op, struct get_leg *leg)
 	uint64_t wait = 0;
 
 	e->attempts = op->retry.attempts;
-	for (unsigned i = 0; i < GET_LEGS; i++)
-		if (op->leg[i].state != LEG_OFF)
-			return; /* the other one may still bring it */
+	if (e->cls == S3_THROTTLED)
+		get_hedge_throttled(&op->engine->hedge, clock_now());
+	for (unsigned i = 0; i < GET_LEGS; i++) {
+		if (op->leg[i].state == LEG_OFF)
+			continue;
+		get_op_arm(op); /* the other one may still bring it */
+		return;
+	}
 	if (conn_pool_is_stopping(op->engine->pool)) {
 		get_op_finish(op, -ECANCELED, "");
 		return;
@@ -164,6 +196,24 @@ static void leg_timeout(struct get_op *op, struct get_leg *leg)
 	get_op_failed(op, leg);
 }
 
+static void hedge(struct get_op *op, uint64_t now)
+{
+	op->hedge_denied = !get_hedge_take(&op->engine->hedge, now);
+	if (!op->hedge_denied) {
+		log_debug(LOG_S3, "GET %s from %llu: late, asked again", op->call->key,
+			  (unsigned long long)op->pos);
+		if (op->leg[0].state != LEG_HEAD) {
+			for (unsigned i = 0; i < GET_LEGS; i++)
+				get_leg_stop(&op->leg[i]);
+			attempt(op);
+			return;
+		}
+		count_request(op);
+		op->hedge_denied = get_leg_start(&op->leg[1]) < 0;
+	}
+	get_op_arm(op);
+}
+
 static void on_timer(struct loop_timer *t)
 {
 	struct get_op *op = container_of(t, struct get_op, timer);
@@ -187,7 +237,10 @@ static void on_timer(struct loop_timer *t)
 		leg_timeout(op, &op->leg[i]);
 		return;
 	}
-	get_op_arm(op);
+	if (now >= hedge_due(op))
+		hedge(op, now);
+	else
+		get_op_arm(op);
 }
 
 bool get_op_headed(struct get_op *op, struct get_leg *leg, const struct s3_object *object)
@@ -199,6 +252,8 @@ bool get_op_headed(struct get_op *op, struct get_leg *leg, const struct s3_objec
 		if (&op->leg[i] != leg)
 			get_leg_stop(&op->leg[i]);
 	op->size = object->size;
+	if (call->demand)
+		get_op_arm(op); /* a stall is noticed sooner than a late head */
 	if (!first)
 		return true;
 	call->object = *object;
@@ -236,7 +291,8 @@ bool get_op_placed(struct get_op *op, size_t len)
 	op->pos += len;
 	if (op->pos - op->credit >= GET_CREDIT) {
 		op->credit = op->pos;
-		op->deadline = clock_now() + op->budget;
+		if (op->deadline != NO_DEADLINE)
+			op->deadline = clock_now() + op->budget;
 		op->retry.retries = 0;
 	}
 	op->calling = true;
@@ -284,11 +340,11 @@ static struct get_op *op_new(struct get_loop *g)
 		op = calloc(1, sizeof(*op));
 		if (!op)
 			return NULL;
-		buf_init(&op->error_body, GET_ERROR_BODY_MAX);
 		for (unsigned i = 0; i < GET_LEGS; i++) {
 			op->leg[i].op = op;
 			op->leg[i].request = (struct s3_request)S3_REQUEST_INIT;
 			buf_init(&op->leg[i].out, 2 * S3_REQUEST_MAX);
+			buf_init(&op->leg[i].error_body, GET_ERROR_BODY_MAX);
 		}
 	}
 	list_append(&g->ops, &op->node);

@@ -19,6 +19,7 @@
 #include "s3/client.h"
 #include "s3/conn_pool.h"
 #include "s3/get_check.h"
+#include "s3/get_hedge.h"
 #include "s3/op.h"
 #include "s3/request.h"
 
@@ -54,6 +55,7 @@ struct get_leg {
 	struct http_chunks chunks;
 	int status;
 	uint64_t left; /* of an error body, UINT64_MAX: until the end */
+	struct buf error_body;
 };
 
 /* Engine of one loop. */
@@ -62,6 +64,7 @@ struct get_loop {
 	struct get_limits limits;
 	struct loop *loop;
 	struct conn_pool *pool;
+	struct get_hedge hedge;
 	struct list ops;  /* running */
 	struct list idle; /* kept for reuse */
 	unsigned nidle;
@@ -82,12 +85,12 @@ struct get_op {
 	uint64_t budget, deadline;
 	uint64_t retry_at; /* 0: not waiting */
 	uint64_t timer_at;
+	bool hedge_denied; /* in this attempt */
 	unsigned protocol_errors;
 	struct s3_retry retry;
 	struct loop_timer timer;
 	struct loop_task task;
 	struct get_leg leg[GET_LEGS];
-	struct buf error_body;
 };
 
 /* get_engine.c: the engine of a loop; one left from a loop that has ended is replaced. */

@@ -84,6 +84,7 @@ static int engine_new(struct s3_client *c, struct loop *l, const struct get_limi
 	g->client = c;
 	g->loop = l;
 	g->limits = *limits;
+	get_hedge_init(&g->hedge);
 	list_init(&g->ops);
 	list_init(&g->idle);
 	const struct conn_pool_config config = {.loop = l,
@@ -158,8 +159,10 @@ void s3_gets_free(struct s3_gets *gets)
 {
 	if (!gets)
 		return;
-	for (unsigned i = 0; i < ENGINES_MAX; i++)
+	for (unsigned i = 0; i < ENGINES_MAX; i++) {
+		assert(!gets->engine[i] || conn_pool_is_stopping(gets->engine[i]->pool));
 		engine_free(gets->engine[i]);
+	}
 	SSL_CTX_free(atomic_load(&gets->tls));
 	free(gets);
 }

@@ -17,7 +17,7 @@ static void finish_error(struct get_leg *leg, bool whole)
 	struct get_op *op = leg->op;
 	struct s3_error *e = &op->call->call.error;
 
-	s3_error_document(e, buf_str(&op->error_body), op->error_body.len);
+	s3_error_document(e, buf_str(&leg->error_body), leg->error_body.len);
 	s3_error_classify(e, leg->status);
 	get_leg_release(leg, leg->keep_alive && whole);
 	get_op_failed(op, leg);
@@ -26,12 +26,11 @@ static void finish_error(struct get_leg *leg, bool whole)
 /* True when the body is complete or beyond what is looked at. */
 static bool take_error_bytes(struct get_leg *leg, const char *p, size_t len)
 {
-	struct get_op *op = leg->op;
 	const char *end = p + len;
 
 	if (!leg->chunked) {
 		size_t n = min_u64(leg->left, len);
-		buf_append(&op->error_body, p, n);
+		buf_append(&leg->error_body, p, n);
 		if (leg->left != UINT64_MAX)
 			leg->left -= n;
 		leg->keep_alive = leg->keep_alive && n == len;
@@ -48,7 +47,7 @@ static bool take_error_bytes(struct get_leg *leg, const char *p, size_t len)
 		}
 		p += used;
 		if (data)
-			buf_append(&op->error_body, data, n);
+			buf_append(&leg->error_body, data, n);
 	}
 	leg->keep_alive = leg->keep_alive && p == end;
 	return leg->chunks.done;
@@ -71,7 +70,7 @@ static void on_error_bytes(struct conn *c, int res)
 
 static void recv_error(struct get_leg *leg)
 {
-	if (buf_error(&leg->op->error_body) < 0)
+	if (buf_error(&leg->error_body) < 0)
 		finish_error(leg, /* whole= */ false);
 	else
 		conn_recv(&leg->pc->conn, leg->pc->buf, sizeof(leg->pc->buf), on_error_bytes);
@@ -87,7 +86,7 @@ void get_leg_error(struct get_leg *leg, const struct http_head *h, size_t at)
 	if (h->status == 304 || h->status == 204)
 		leg->left = 0;
 	leg->chunks = (struct http_chunks){0};
-	buf_reset(&leg->op->error_body);
+	buf_reset(&leg->error_body);
 	if (!h->has_length && !h->chunked)
 		leg->keep_alive = false;
 	if (take_error_bytes(leg, pc->buf + at, pc->len - at))

@@ -341,8 +341,11 @@ static void start_body(struct get_leg *leg, const struct s3_object *object, size
 	struct conn_pool_conn *pc = leg->pc;
 	size_t rest = pc->len - at;
 
+	uint64_t now = clock_now();
+
+	get_hedge_sample(&op->engine->hedge, now - leg->since);
 	leg->state = LEG_BODY;
-	leg->since = clock_now();
+	leg->since = now;
 	if (!get_op_headed(op, leg, object))
 		return;
 	if (leg->chunked) {

@@ -29,25 +29,30 @@ void s3_retry_header(struct s3_retry *r, const char *name, size_t name_len, cons
 		r->date = 0;
 }
 
-/* A retry after a wait, if budget and deadline allow. */
+/*
+ * A retry after a wait that ends before the deadline. An empty budget does not
+ * fail the operation, which may be somebody's only write: it slows all of them
+ * down to S3_DEBT_WAIT_MS and more, so that a server in trouble is left alone.
+ */
 static enum s3_next wait_and_retry(struct s3_client *c, struct s3_retry *r,
 				   const struct s3_error *e, uint64_t deadline, uint64_t *ret_wait)
 {
 	unsigned cost = strcmp(e->code, "Timeout") == 0 ? S3_RETRY_COST_TIMEOUT : S3_RETRY_COST;
-	uint64_t wait =
-		backoff_wait(S3_BACKOFF_BASE_MS * NSEC_PER_MSEC, S3_BACKOFF_CAP_MS * NSEC_PER_MSEC,
-			     r->retries + 1, backoff_random());
+	uint64_t random = backoff_random(), now = clock_now();
+	uint64_t left = deadline > now ? deadline - now : 0;
+	uint64_t wait = backoff_wait(S3_BACKOFF_BASE_MS * NSEC_PER_MSEC,
+				     S3_BACKOFF_CAP_MS * NSEC_PER_MSEC, r->retries + 1, random);
 
-	if (deadline != NO_DEADLINE && clock_now() + wait >= deadline)
+	if (left < S3_BACKOFF_BASE_MS * NSEC_PER_MSEC)
 		return S3_GIVE_UP;
-	if (!s3_client_take_retry(c, cost)) {
-		log_warn(LOG_S3, "%s: not retried, the retry budget is used up",
-			 s3_class_name(e->cls));
-		return S3_GIVE_UP;
+	if (s3_client_take_retry(c, cost)) {
+		r->spent = cost;
+	} else {
+		log_warn(LOG_S3, "%s: many requests fail, retrying slowly", s3_class_name(e->cls));
+		wait = max_u64(wait, (S3_DEBT_WAIT_MS + random % S3_DEBT_WAIT_MS) * NSEC_PER_MSEC);
 	}
-	r->spent = cost;
 	r->retries++;
-	*ret_wait = wait;
+	*ret_wait = min_u64(wait, left / 2);
 	return S3_RETRY;
 }
 

@@ -191,7 +191,7 @@ struct s3_get_call {
 	void (*on_data)(struct s3_get_call *g, uint64_t pos, size_t len);
 	struct s3_object object; /* valid from on_head */
 };
-void s3_get(struct s3_client *c, struct loop *l, struct s3_get_call *g);
+void s3_get(struct s3_client *c, struct loop *l, struct s3_get_call *call);
 
 /* Attributes of a new object, the same for PutObject and CreateMultipartUpload. */
 struct s3_put_attrs {

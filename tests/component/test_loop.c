@@ -289,6 +289,47 @@ static void a_timer_that_is_always_due_starves_nobody(void)
 	check_int(early_ends, ==, 1);
 }
 
+static struct loop_timer retrying, for_ever;
+static unsigned retries, rearms;
+
+static void fire_retrying(struct loop_timer *t)
+{
+	if (++retries < 4)
+		check_int(loop_timer_set(loop_current(), t, clock_now() + 3600 * NSEC_PER_SEC), ==,
+			  0);
+}
+
+/* Always due before the other one. */
+static void fire_for_ever(struct loop_timer *t)
+{
+	rearms++;
+	check_int(loop_timer_set(loop_current(), t, clock_now() + 1800 * NSEC_PER_SEC), ==, 0);
+}
+
+static void arm_for_the_end(void *arg)
+{
+	retrying.fire = fire_retrying;
+	for_ever.fire = fire_for_ever;
+	check_int(loop_timer_set(loop_current(), &retrying, clock_now() + 3600 * NSEC_PER_SEC), ==,
+		  0);
+	check_int(loop_timer_set(loop_current(), &for_ever, clock_now() + 1800 * NSEC_PER_SEC), ==,
+		  0);
+}
+
+static void stop_fires_timers_but_not_for_ever(void)
+{
+	struct loop *l = start_loop(NULL);
+	uint64_t before;
+
+	require(on_loop(l, arm_for_the_end, NULL));
+	before = clock_now();
+	end_loop(l);
+	check_int(clock_now() - before, <, 3 * NSEC_PER_SEC);
+	check_int(retries, ==, 4);
+	check_int(rearms, >=, 4);
+	check_int(rearms, <, 100);
+}
+
 /* --- the thread ---------------------------------------------------------------- */
 
 static char thread_name[32];
@@ -397,6 +438,7 @@ int main(void)
 		TEST(stop_runs_what_was_posted),
 		TEST(timers_fire_in_order_and_not_early),
 		TEST(a_timer_that_is_always_due_starves_nobody),
+		TEST(stop_fires_timers_but_not_for_ever),
 		TEST(the_thread_has_a_name_and_no_signals),
 		TEST(the_backend_is_the_one_asked_for),
 		TEST(without_io_uring_epoll_is_taken),

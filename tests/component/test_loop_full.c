@@ -55,12 +55,17 @@ static void what_does_not_fit_comes_through_later(void)
 	for (unsigned i = 0; i < CROWD; i += 2)
 		wrong += probe_wait(&crowd[i]) != -ECANCELED;
 	check_int(wrong, ==, 0);
+	START(.what = CANCEL, .p = &crowd[CROWD - 1]); /* one that came through late */
+	check_int(probe_wait(&crowd[CROWD - 1]), ==, -ECANCELED);
 	check_int(write(fds[1], "x", 1), ==, 1);
-	for (unsigned i = 1; i < CROWD; i += 2)
+	for (unsigned i = 1; i < CROWD - 2; i += 2)
 		wrong += probe_wait(&crowd[i]) != POLLIN;
 	check_int(wrong, ==, 0);
 	check_int(refused, >, 0);
 	end_loop(loop);
+	for (unsigned i = 0; i < CROWD; i++)
+		wrong += crowd[i].ended != 1;
+	check_int(wrong, ==, 0);
 	(void)close(fds[0]);
 	(void)close(fds[1]);
 }

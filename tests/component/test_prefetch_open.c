@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "base/clock.h"
 #include "lib/pf_rig.h"
 #include "lib/test.h"
 
@@ -333,6 +334,30 @@ static void memory_granted_later(void)
 	rig_fini(&rig);
 }
 
+/* Cells that come and that nobody reads go to whoever is in line, before their GET ends. */
+static void arrivals_are_given_up(void)
+{
+	struct rig_read first, second;
+	struct pf_stream *a, *b;
+	struct rig rig;
+
+	rig_init(&rig, &(struct rig_config){.budget = 2 * MIB, .script = {.hold = true}});
+	a = rig_stream(&rig, "whole", MIB);
+	b = rig_stream(&rig, "in line", 64 * MIB);
+	rig_read_start(&first, a, 0, 1);
+	check(memory_source_wait(rig.memory, 1));
+	rig_read_start(&second, b, 100, MIB); /* 8 + 9 cells do not fit in 16 */
+	pf_cancel(a, &first.r);
+	check_int(memory_source_count(rig.memory), ==, 1);
+	memory_source_allow(rig.memory, 0, 4 * PF_CELL);
+	check(memory_source_wait(rig.memory, 2));
+	memory_source_allow(rig.memory, 1, UINT64_MAX);
+	check(rig_read_wait(&second) && second.right);
+	pf_close(a);
+	pf_close(b);
+	rig_fini(&rig);
+}
+
 static void close_with_reads_waiting(void)
 {
 	struct rig_read parked, in_line;
@@ -350,6 +375,44 @@ static void close_with_reads_waiting(void)
 	check_int(in_line.err, ==, -EINTR);
 	memory_source_allow(rig.memory, 0, UINT64_MAX);
 	rig_fini(&rig);
+}
+
+#define HELD_FROM (16 * MIB)
+
+static bool is_large(const struct rig *rig, unsigned i)
+{
+	struct memory_fetch_record f = memory_source_record(rig->memory, i);
+
+	return f.offset >= HELD_FROM && f.length > MIB;
+}
+
+/* Large GETs ahead of the reader are ended, others may come to their end. */
+static void close_ends_fetching_ahead(void)
+{
+	struct memory_script script = {
+		.hold = true, .hold_from = HELD_FROM, .head_delay_ns = NSEC_PER_MSEC};
+	unsigned large = 0, seen = 0;
+	struct pf_stream *s;
+	struct rig rig;
+
+	rig_init(&rig, &(struct rig_config){.script = script});
+	s = rig_stream(&rig, "head -c", GIB);
+	for (uint64_t pos = 0; pos < HELD_FROM; pos += MIB)
+		check_int(rig_pread(s, pos, MIB), ==, MIB);
+	do
+		require(memory_source_wait(rig.memory, seen + 1));
+	while (!is_large(&rig, seen++));
+	check(budget_used(rig.budget) > 0);
+	pf_close(s);
+	for (unsigned i = 0; i < memory_source_count(rig.memory); i++) {
+		if (is_large(&rig, i))
+			large++;
+		else
+			memory_source_allow(rig.memory, i, UINT64_MAX);
+	}
+	check_int(large, >, 0);
+	check(memory_source_wait_cancelled(rig.memory, large));
+	rig_fini(&rig); /* nothing is left */
 }
 
 /* An upload gets memory that reads do not need any more. */
@@ -388,7 +451,9 @@ int main(void)
 		TEST(cancel_parked),
 		TEST(cancel_in_line),
 		TEST(memory_granted_later),
+		TEST(arrivals_are_given_up),
 		TEST(close_with_reads_waiting),
+		TEST(close_ends_fetching_ahead),
 		TEST(idle_cells_are_given_up),
 		{0},
 	});

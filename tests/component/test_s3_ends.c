@@ -263,6 +263,30 @@ static void nothing(void *arg)
 {
 }
 
+static void part_start(void *arg)
+{
+	struct s3_upload_part_call *u = arg;
+
+	u->call.done = sync_done_;
+	s3_upload_part(sync_.client, sync_.loop, u);
+	s3_cancel(&u->call);
+}
+
+/* Parts are numbered from 1: this one fails when its operation is there already. */
+static void bad_part_fails_later(void)
+{
+	struct s3_upload_part_call u = {.key = "k", .upload_id = "id"};
+
+	script_begin(SCRIPT(NULL), NULL);
+	check_int(sync_part(&u), ==, -EIO);
+	check_int(u.call.error.cls, ==, S3_LOCAL);
+	u = (struct s3_upload_part_call){.key = "k", .upload_id = "id"};
+	check(on_loop(sync_.loop, part_start, &u));
+	check(on_loop(sync_.loop, nothing, NULL));
+	check_int(sem_trywait(&sync_.over.sem), ==, -1); /* done was not called */
+	script_end(0);
+}
+
 static void cancelled_calls_are_silent(void)
 {
 	struct cancelling early = {.h = {.key = ""}, .at_once = true};
@@ -282,16 +306,39 @@ static void cancelled_calls_are_silent(void)
 	raw_server_free(script_server);
 }
 
-/* One is under way, one waits for its next attempt: both are told. */
+static void read_budget(void *arg)
+{
+	*(unsigned *)arg = sync_.client->retry_budget;
+}
+
+/* True when `retries` were begun or are waited for. */
+static bool wait_for_retries(unsigned retries)
+{
+	uint64_t end = clock_now() + 10 * NSEC_PER_SEC;
+	unsigned budget;
+
+	do {
+		if (!on_loop(sync_.loop, read_budget, &budget))
+			return false;
+		if (budget <= S3_RETRY_CAPACITY - retries * S3_RETRY_COST)
+			return true;
+	} while (clock_now() < end);
+	return false;
+}
+
+/*
+ * One is under way, one waits for its next attempt, most likely: the fifth wait is
+ * up to 1.6 s long. Both are told.
+ */
 static void stopping_the_loop(void)
 {
 	struct cancelling stalled = {.h = {.key = "k"}}, backing_off = {.h = {.key = "k"}};
 
-	script_begin(SCRIPT(SCRIPT_STALL, BUSY), NULL);
+	script_begin(SCRIPT(SCRIPT_STALL, BUSY, BUSY, BUSY, BUSY, BUSY, BUSY), NULL);
 	check(on_loop(sync_.loop, cancelling_start, &stalled));
 	check(raw_server_wait_requests(script_server, 1));
 	check(on_loop(sync_.loop, cancelling_start, &backing_off));
-	check(raw_server_wait_requests(script_server, 2));
+	check(wait_for_retries(5));
 	end_loop(sync_.loop);
 	sync_.loop = NULL;
 	check_int(stalled.done, ==, 1);
@@ -318,6 +365,7 @@ int main(void)
 		TEST(deadline_ends_the_retries),
 		TEST(refused_connection),
 		TEST(bad_keys_fail_later),
+		TEST(bad_part_fails_later),
 		TEST(cancelled_calls_are_silent),
 		TEST(stopping_the_loop),
 		{0},

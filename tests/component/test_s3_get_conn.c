@@ -381,6 +381,121 @@ static void next_loop(void)
 	scene_close(&s);
 }
 
+/* Enough quick answers on one connection for the engine to know what is usual. */
+static void script_usual(struct script *a)
+{
+	for (unsigned i = 0; i < HEDGE_SAMPLES_MIN; i++)
+		script_206(a, 0, 9, SIZE);
+}
+
+static void run_usual(struct scene *s)
+{
+	for (unsigned i = 0; i < HEDGE_SAMPLES_MIN; i++) {
+		scene_run(s, 0, 10);
+		check_whole(s);
+	}
+}
+
+static void late_answer_is_hedged(void)
+{
+	struct script a = {0}, b = {0};
+	struct scene s;
+
+	script_usual(&a);
+	script_request(&a);
+	script_stall(&a);
+	script_206(&b, 10, 19, SIZE);
+	scene_open(&s, (struct script *[]){&a, &b, NULL}, NULL);
+	run_usual(&s);
+	s.get.demand = true;
+	scene_run(&s, 10, 10);
+	check_whole(&s);
+	check_int(s.get.call.error.attempts, ==, 1);
+	check_request_has(&s, HEDGE_SAMPLES_MIN, "range: bytes=10-19\r\n");
+	check_request_has(&s, HEDGE_SAMPLES_MIN + 1, "range: bytes=10-19\r\n");
+	scene_close(&s);
+}
+
+/* The second one fails, the first one's answer counts. */
+static void hedge_fails(void)
+{
+	struct script a = {0}, b = {0};
+	struct scene s;
+
+	script_usual(&a);
+	script_request(&a);
+	script_add(&a, RAW_ACT_DELAY, NULL, 300);
+	script_head(&a, 10, 19, SIZE);
+	script_bytes(&a, 10, 19);
+	script_error(&b, "500 x", "InternalError");
+	script_stall(&b);
+	scene_open(&s, (struct script *[]){&a, &b, NULL}, NULL);
+	run_usual(&s);
+	s.get.demand = true;
+	scene_run(&s, 10, 10);
+	check_whole(&s);
+	check_int(s.get.call.error.attempts, ==, 1);
+	scene_close(&s);
+}
+
+/* Both fail: then it is a failed attempt, and the next one brings it. */
+static void hedge_and_first_fail(void)
+{
+	struct script a = {0}, b = {0};
+	struct scene s;
+
+	script_usual(&a);
+	script_request(&a);
+	script_add(&a, RAW_ACT_DELAY, NULL, 200);
+	script_send(&a, "HTTP/1.1 500 x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+	script_error(&b, "500 x", "InternalError");
+	script_206(&b, 10, 19, SIZE);
+	scene_open(&s, (struct script *[]){&a, &b, NULL}, NULL);
+	run_usual(&s);
+	s.get.demand = true;
+	scene_run(&s, 10, 10);
+	check_whole(&s);
+	check_int(s.get.call.error.attempts, ==, 2);
+	scene_close(&s);
+}
+
+static void stalled_body_moves_on(void)
+{
+	struct script a = {0}, b = {0};
+	struct scene s;
+
+	script_request(&a);
+	script_head(&a, 10, 99, SIZE);
+	script_bytes(&a, 10, 49);
+	script_stall(&a);
+	script_206(&b, 50, 99, SIZE);
+	scene_open(&s, (struct script *[]){&a, &b, NULL}, NULL);
+	s.get.demand = true;
+	uint64_t begin = clock_now();
+	scene_run(&s, 10, 90);
+	check_whole(&s);
+	check_int(clock_now() - begin, <, 3 * NSEC_PER_SEC); /* the stall limit is 5 s */
+	scene_close(&s);
+}
+
+static void no_hedge_without_demand(void)
+{
+	struct script a = {0};
+	struct scene s;
+
+	script_usual(&a);
+	script_request(&a);
+	script_add(&a, RAW_ACT_DELAY, NULL, 300);
+	script_head(&a, 10, 19, SIZE);
+	script_bytes(&a, 10, 19);
+	scene_open(&s, (struct script *[]){&a, NULL}, NULL);
+	run_usual(&s);
+	scene_run(&s, 10, 10);
+	check_whole(&s);
+	check_int(raw_server_connections(s.server), ==, 1);
+	scene_close(&s);
+}
+
 /* A name with two addresses of which the first may be dead: ::1 and 127.0.0.1. */
 static void by_name(void)
 {
@@ -477,6 +592,11 @@ int main(void)
 					TEST(stop_in_each_stage),
 					TEST(start_while_stopping),
 					TEST(next_loop),
+					TEST(late_answer_is_hedged),
+					TEST(hedge_fails),
+					TEST(hedge_and_first_fail),
+					TEST(stalled_body_moves_on),
+					TEST(no_hedge_without_demand),
 					TEST(by_name),
 					TEST(unknown_name),
 					TEST(by_proxy),

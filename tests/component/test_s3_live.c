@@ -149,6 +149,7 @@ static void start_raw(struct s3_client *c, struct loop *l, struct raw_call *r)
 }
 
 SYNC_CALL(raw, raw_call, start_raw)
+SYNC_CALL(get, s3_get_call, s3_get)
 
 /* --- tests --- */
 
@@ -377,6 +378,61 @@ static void conditions(void)
 }
 
 static char big[5 << 20];
+static char got[5 << 20];
+
+static struct iovec get_space(struct s3_get_call *g, uint64_t pos)
+{
+	return (struct iovec){got + (pos - g->offset), sizeof(got) - (pos - g->offset)};
+}
+
+static void get_data(struct s3_get_call *g, uint64_t pos, size_t len)
+{
+	(void)g, (void)pos, (void)len;
+}
+
+static int get_range(const char *key, const char *etag, uint64_t offset, uint64_t length,
+		     struct s3_get_call *g)
+{
+	memset(got, 0, sizeof(got));
+	*g = (struct s3_get_call){.key = key,
+				  .if_match = etag,
+				  .offset = offset,
+				  .length = length,
+				  .on_space = get_space,
+				  .on_data = get_data};
+	return sync_get(g);
+}
+
+static void ranges(void)
+{
+	const char *key = "a b/+&=;%\xc3\xa9~*'()!";
+	const struct iovec body = {big, sizeof(big)};
+	struct s3_put_call p = {.key = key, .body = &body, .nbody = 1};
+	const uint64_t at[][2] = {{0, sizeof(big)}, {0, 1}, {sizeof(big) - 1, 1}, {12345, 2000000}};
+	struct s3_get_call g;
+	struct s3_object o;
+
+	for (size_t i = 0; i < sizeof(big); i++)
+		big[i] = (char)(i * 31 + i / 251);
+	require(sync_put(&p) == 0);
+	for (size_t i = 0; i < ARRAY_SIZE(at); i++) {
+		check_int(get_range(key, p.object.etag, at[i][0], at[i][1], &g), ==, 0);
+		if (g.call.error.err < 0)
+			show(&g.call);
+		check_mem(got, big + at[i][0], at[i][1]);
+		check_int(g.object.size, ==, sizeof(big));
+		check_str(g.object.etag, p.object.etag);
+		check_int(g.call.error.attempts, ==, 1);
+	}
+	check_int(get_range(key, "\"0123\"", 0, 10, &g), ==, -ESTALE);
+	check_int(get_range(key, p.object.etag, sizeof(big), 10, &g), ==, -EIO);
+	check_int(g.call.error.cls, ==, S3_INVALID);
+	check_int(delete_key(key), ==, 0);
+	check_int(get_range(key, p.object.etag, 0, 10, &g), ==, -ENOENT);
+	check_int(put_text("empty", "", false, &o), ==, 0);
+	check_int(get_range("empty", o.etag, 0, 0, &g), ==, 0);
+	check_int(delete_key("empty"), ==, 0);
+}
 
 static bool upload_part(const char *id, unsigned number, size_t len, struct s3_part *ret)
 {
@@ -454,12 +510,12 @@ static void refusals(void)
 	struct s3_list_call l = {.max_keys = 1};
 	char secret[64], line[600];
 
-	sync_end_client();
+	sync_end();
 	other.bucket = "no-such-bucket";
 	sync_begin(&other);
 	check_int(sync_list(&l), ==, -EIO);
 	check_int(l.call.error.cls, ==, S3_NO_BUCKET);
-	sync_end_client();
+	sync_end();
 
 	(void)snprintf(secret, sizeof(secret), "%s", getenv("AWS_SECRET_ACCESS_KEY"));
 	(void)setenv("AWS_SECRET_ACCESS_KEY", "wrong", 1);
@@ -469,7 +525,7 @@ static void refusals(void)
 	s3_error_format(&l.call.error, line, sizeof(line));
 	check(strstr(line, "403 SignatureDoesNotMatch: ") == line);
 	check(strstr(line, "check the secret key") != NULL);
-	sync_end_client();
+	sync_end();
 	(void)setenv("AWS_SECRET_ACCESS_KEY", secret, 1);
 	sync_begin(&config);
 }
@@ -480,7 +536,7 @@ static void region_is_corrected(void)
 	struct s3_config other = config;
 	struct s3_list_call l = {.max_keys = 1};
 
-	sync_end_client();
+	sync_end();
 	other.region = NULL;
 	sync_begin(&other);
 	check_str(s3_client_region(sync_.client), "us-east-1");
@@ -492,7 +548,20 @@ static void region_is_corrected(void)
 	check_int(sync_list(&l), ==, 0);
 	check_int(l.call.error.attempts, ==, 1);
 	s3_page_free(l.page);
-	sync_end_client();
+	sync_end();
+
+	/* A GET finds it out for itself. */
+	struct s3_object o;
+	struct s3_get_call g;
+	sync_begin(&other);
+	check_int(put_text("elsewhere", "x", false, &o), ==, 0);
+	sync_end();
+	sync_begin(&other);
+	check_int(get_range("elsewhere", o.etag, 0, 1, &g), ==, 0);
+	check_int(g.call.error.attempts, ==, 2);
+	check_str(s3_client_region(sync_.client), REGION);
+	check_int(delete_key("elsewhere"), ==, 0);
+	sync_end();
 
 	/* A region that was given stays, and the error says which is right. */
 	other.region = "ap-south-1";
@@ -501,7 +570,7 @@ static void region_is_corrected(void)
 	check_int(sync_list(&l), ==, -EIO);
 	check_int(l.call.error.cls, ==, S3_WRONG_REGION);
 	check_str(l.call.error.region, REGION);
-	sync_end_client();
+	sync_end();
 	sync_begin(&config);
 }
 
@@ -545,6 +614,7 @@ int main(int argc, char **argv)
 		TEST(list_pages),
 		TEST(list_with_delimiter),
 		TEST(conditions),
+		TEST(ranges),
 		TEST(multipart),
 		TEST(aborted),
 		TEST(refusals),

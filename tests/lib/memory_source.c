@@ -33,6 +33,7 @@ struct served {
 	_Atomic uint64_t allowed;
 	int err;
 	bool head_seen, nudged, ended;
+	bool task_posted; /* owner loop only */
 };
 
 struct memory_source {
@@ -47,7 +48,8 @@ struct memory_source {
 	uint64_t seed;
 	/* atomic */
 	_Atomic uint64_t served;
-	sem_t arrivals;
+	_Atomic unsigned cancelled;
+	sem_t arrivals, cancels, ends;
 };
 
 static unsigned char pattern[PERIOD + 1024 * 1024];
@@ -89,24 +91,30 @@ static uint64_t vary(struct served *s, uint64_t max)
 static void end(struct served *s, int err)
 {
 	struct source_fetch *f = s->f;
+	struct memory_source *m = s->m;
 	bool free_now;
 
+	loop_timer_cancel(s->loop, &s->timer);
 	{
 		WITH_LOCK(&s->m->lock);
 		list_del(&s->node);
 		s->ended = true;
-		free_now = !s->nudged;
+		free_now = !s->nudged && !s->task_posted;
 	}
 	if (free_now)
 		free(s);
 	f->done(f, err);
+	(void)sem_post(&m->ends);
 }
 
 static void again(struct served *s, uint64_t delay)
 {
-	if (delay == 0)
+	if (delay == 0) {
+		s->task_posted = true;
 		loop_post(s->loop, &s->task);
-	else if (loop_timer_set(s->loop, &s->timer, clock_now() + delay) < 0)
+		return;
+	}
+	if (loop_timer_set(s->loop, &s->timer, clock_now() + delay) < 0)
 		abort();
 }
 
@@ -167,7 +175,22 @@ static void serve(struct served *s)
 
 static void on_task(struct loop_task *t)
 {
-	serve(container_of(t, struct served, task));
+	struct served *s = container_of(t, struct served, task);
+	bool ended;
+
+	s->task_posted = false;
+	{
+		WITH_LOCK(&s->m->lock);
+		ended = s->ended;
+		if (s->nudged)
+			s = NULL; /* the other one will do it */
+	}
+	if (!s)
+		return;
+	if (ended)
+		free(s);
+	else
+		serve(s);
 }
 
 static void on_timer(struct loop_timer *t)
@@ -184,7 +207,11 @@ static void on_nudge(struct loop_task *t)
 		WITH_LOCK(&s->m->lock);
 		s->nudged = false;
 		ended = s->ended;
+		if (s->task_posted)
+			s = NULL; /* the other one will do it */
 	}
+	if (!s)
+		return;
 	if (ended)
 		free(s);
 	else
@@ -211,7 +238,8 @@ static void fetch(struct block_source *source, struct loop *l, struct source_fet
 		WITH_LOCK(&m->lock);
 		s->script = m->script;
 		s->random = (m->seed += 0x9e3779b97f4a7c15);
-		atomic_init(&s->allowed, s->script.hold ? 0 : UINT64_MAX);
+		atomic_init(&s->allowed,
+			    s->script.hold && f->offset >= s->script.hold_from ? 0 : UINT64_MAX);
 		s->number = m->count;
 		if (m->count < RECORDS_MAX)
 			m->records[m->count] = (struct memory_fetch_record){
@@ -239,10 +267,13 @@ static void cancel(struct block_source *source, struct source_fetch *f)
 		WITH_LOCK(&m->lock);
 		list_del(&s->node);
 		s->ended = true;
-		free_now = !s->nudged;
+		free_now = !s->nudged && !s->task_posted;
 	}
 	if (free_now)
 		free(s);
+	atomic_fetch_add(&m->cancelled, 1);
+	(void)sem_post(&m->cancels);
+	(void)sem_post(&m->ends);
 }
 
 static void source_end(struct block_source *source)
@@ -251,6 +282,8 @@ static void source_end(struct block_source *source)
 
 	lock_fini(&m->lock);
 	(void)sem_destroy(&m->arrivals);
+	(void)sem_destroy(&m->cancels);
+	(void)sem_destroy(&m->ends);
 	free(m->records);
 	free(m);
 }
@@ -281,6 +314,8 @@ int memory_source_new(const struct memory_script *script, struct memory_source *
 	lock_init(&m->lock, RANK_CLIENT);
 	list_init(&m->live);
 	(void)sem_init(&m->arrivals, 0, 0);
+	(void)sem_init(&m->cancels, 0, 0);
+	(void)sem_init(&m->ends, 0, 0);
 	*ret = m;
 	return 0;
 }
@@ -330,16 +365,47 @@ void memory_source_reset(struct memory_source *m)
 		;
 }
 
-bool memory_source_wait(struct memory_source *m, unsigned n)
+static bool wait_until(sem_t *sem, const struct timespec *t)
+{
+	return sem_timedwait(sem, t) == 0 || errno == EINTR;
+}
+
+static struct timespec in_10_s(void)
 {
 	struct timespec t;
 
 	(void)clock_gettime(CLOCK_REALTIME, &t);
 	t.tv_sec += 10;
+	return t;
+}
+
+bool memory_source_wait(struct memory_source *m, unsigned n)
+{
+	struct timespec t = in_10_s();
+
 	while (memory_source_count(m) < n)
-		if (sem_timedwait(&m->arrivals, &t) < 0 && errno == ETIMEDOUT)
+		if (!wait_until(&m->arrivals, &t))
 			return false;
 	return true;
+}
+
+bool memory_source_wait_cancelled(struct memory_source *m, unsigned n)
+{
+	struct timespec t = in_10_s();
+
+	while (atomic_load(&m->cancelled) < n)
+		if (!wait_until(&m->cancels, &t))
+			return false;
+	return true;
+}
+
+static void allow_locked(struct served *s, uint64_t pos)
+{
+	atomic_store(&s->allowed, pos);
+	if (s->nudged)
+		return;
+	s->nudged = true;
+	loop_post(s->loop, &s->nudge);
 }
 
 void memory_source_allow(struct memory_source *m, unsigned i, uint64_t pos)
@@ -350,13 +416,30 @@ void memory_source_allow(struct memory_source *m, unsigned i, uint64_t pos)
 	list_for_each (n, &m->live) {
 		struct served *s = list_entry(n, struct served, node);
 
-		if (s->number != i)
-			continue;
-		atomic_store(&s->allowed, pos);
-		if (!s->nudged) {
-			s->nudged = true;
-			loop_post(s->loop, &s->nudge);
+		if (s->number == i) {
+			allow_locked(s, pos);
+			return;
 		}
-		return;
 	}
+}
+
+static bool allow_all(struct memory_source *m)
+{
+	struct list *n;
+
+	WITH_LOCK(&m->lock);
+	m->script.hold = false;
+	list_for_each (n, &m->live)
+		allow_locked(list_entry(n, struct served, node), UINT64_MAX);
+	return !list_empty(&m->live);
+}
+
+bool memory_source_drain(struct memory_source *m)
+{
+	struct timespec t = in_10_s();
+
+	while (allow_all(m))
+		if (!wait_until(&m->ends, &t))
+			return false;
+	return true;
 }

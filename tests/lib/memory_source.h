@@ -33,6 +33,7 @@ struct memory_script {
 	int (*verdict)(const struct source_fetch *f, uint64_t *fail_at);
 	/* Nothing is served until memory_source_allow says how far. */
 	bool hold;
+	uint64_t hold_from; /* hold only fetches that begin here or later */
 };
 
 struct memory_source;
@@ -50,6 +51,10 @@ struct memory_fetch_record memory_source_record(struct memory_source *m, unsigne
 void memory_source_reset(struct memory_source *m);
 /* Waits until `n` fetches have come since the reset; false after 10 s. */
 bool memory_source_wait(struct memory_source *m, unsigned n);
+/* The same for fetches that were cancelled. */
+bool memory_source_wait_cancelled(struct memory_source *m, unsigned n);
+/* Serves all that is held to its end; false when some fetch has not ended after 10 s. */
+bool memory_source_drain(struct memory_source *m);
 /* Fetch number i (of the records), held: serve it up to `pos`. */
 void memory_source_allow(struct memory_source *m, unsigned i, uint64_t pos);
 

@@ -8,14 +8,18 @@ watchdog reads lines from its stdin:
     watch PID START       a daemon of this test (START: its start time, so that
                           a recycled pid is never hit)
     disarm                the test is over
+    keep PID START        a server of the session
+    bye                   the session has ended by itself
 
-When the time is up it writes the stacks of the watched daemons to the file
-named by its argument and kills them: every call waiting on their mounts then
+When pytest dies without a bye, all of these processes are killed and what is
+mounted below the work folder is unmounted. When the time is up it writes the stacks of the watched daemons to the file
+`watchdog.txt` in the work folder and kills them: every call waiting on their mounts then
 returns with an error, and the test fails instead of hanging.
 """
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,9 +73,30 @@ def fire(report, name, watched):
                 os.kill(pid, signal.SIGKILL)
 
 
-def main(report):
-    name, deadline, watched = "", None, []
-    pending = b""
+def kill(processes):
+    for pid, start in processes:
+        if start_time(pid) == start:
+            os.kill(pid, signal.SIGKILL)
+
+
+def clean_up(work, processes):
+    """pytest is gone without a word: leave nothing running or mounted."""
+    kill(processes)
+    with open("/proc/self/mounts", errors="surrogateescape") as f:
+        points = [line.split()[1] for line in f]
+    for point in points:
+        if point.startswith(work + "/"):
+            for argv in (["fusermount3", "-uz", point], ["umount", "-l", point]):
+                if subprocess.run(argv, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                  timeout=10, check=False).returncode == 0:
+                    break
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def main(work):
+    report = os.path.join(work, "watchdog.txt")
+    name, deadline, watched, kept = "", None, [], []
+    pending, bye = b"", False
     while True:
         wait = None if deadline is None else max(0, deadline - time.monotonic())
         ready, _, _ = select.select([0], [], [], wait)
@@ -81,6 +106,8 @@ def main(report):
             continue
         chunk = os.read(0, 4096)
         if not chunk:
+            if not bye:
+                clean_up(work, watched + kept)
             return
         pending += chunk
         *lines, pending = pending.split(b"\n")
@@ -94,8 +121,13 @@ def main(report):
                     deadline = time.monotonic()
             elif word == "disarm":
                 deadline, watched = None, []
+            elif word == "keep":
+                kept.append((int(rest[0]), rest[1]))
+            elif word == "bye":
+                bye = True
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
     main(sys.argv[1])

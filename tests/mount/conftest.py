@@ -27,6 +27,7 @@ sys.path.insert(0, str(HERE.parent / "lib"))
 
 import mountlib     # noqa: E402
 import servers      # noqa: E402
+from watchdog import start_time     # noqa: E402
 
 LIMIT = 30
 MUST_RUN = os.environ.get("MOUNT_S3_TESTS_MUST_RUN") == "1"
@@ -99,10 +100,10 @@ def work(request):
 
 
 class Watchdog:
-    def __init__(self, report):
-        self.report = report
+    def __init__(self, work):
+        self.report = work / "watchdog.txt"
         self.process = subprocess.Popen(
-            [sys.executable, str(HERE.parent / "lib" / "watchdog.py"), str(report)],
+            [sys.executable, str(HERE.parent / "lib" / "watchdog.py"), str(work)],
             stdin=subprocess.PIPE, start_new_session=True)
 
     def say(self, line):
@@ -118,6 +119,9 @@ class Watchdog:
     def disarm(self):
         self.say("disarm")
 
+    def keep(self, pid):
+        self.say(f"keep {pid} {start_time(pid)}")
+
     def take_report(self):
         """What it wrote when a time was up, or nothing; once."""
         try:
@@ -128,6 +132,7 @@ class Watchdog:
         return text
 
     def close(self):
+        self.say("bye")
         self.process.stdin.close()
         try:
             self.process.wait(30)
@@ -138,7 +143,7 @@ class Watchdog:
 
 @pytest.fixture(scope="session")
 def watchdog(work):
-    dog = Watchdog(work / "watchdog.txt")
+    dog = Watchdog(work)
     yield dog
     dog.close()
 
@@ -163,7 +168,7 @@ def server_pool(work):
 
 
 @pytest.fixture(scope="session")
-def server(request, server_pool, work):
+def server(request, server_pool, work, watchdog):
     """The server named by the parameter, started once for the session."""
     name = request.param
     if name not in server_pool:
@@ -171,6 +176,7 @@ def server(request, server_pool, work):
             server_pool[name] = KINDS[name](work / name).start()
         except servers.Missing as e:
             pytest.skip(str(e))
+        watchdog.keep(server_pool[name].process.pid)
     return server_pool[name]
 
 

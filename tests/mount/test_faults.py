@@ -231,9 +231,10 @@ def test_half_of_all_requests_fail_under_readers_and_writers(mount, bucket, serv
 
 
 @pytest.fixture
-def own_server(work, folder, server):
+def own_server(folder, server, watchdog):
     """An s3d of this test's own, to be stopped and started again."""
     s = S3d(folder / "own", extra=["--bucket", "own"]).start()
+    watchdog.keep(s.process.pid)
     yield s
     s.process.send_signal(signal.SIGCONT)
     s.stop()

@@ -26,6 +26,7 @@ static struct model m;
 
 static void model_reset(uint64_t size)
 {
+	cursor_fini(&m.set);
 	m = (struct model){
 		.limits = {.size = size,
 			   .cap = 64 * MIB,
@@ -92,7 +93,8 @@ static void slow_reader(void)
 	m.fast = true;
 	for (uint64_t pos = 0; pos < 64 * MIB; pos += PF_CELL) {
 		rd(pos, PF_CELL);
-		check_int(m.demand + m.ahead, <=, pos + PF_CELL + MIB);
+		check_int(m.demand + m.ahead, <=, pos + PF_CELL + WINDOW_FREE);
+		check_int(m.demand + m.ahead, <=, pos + PF_CELL + 2 * MIB + pos / 4);
 	}
 	check_int(m.missed, <=, 2);
 }
@@ -147,6 +149,21 @@ static void interleaved_8(void)
 	check_int(m.missed, <=, 2 * CURSORS);
 	/* Each of them has read 32 MiB and is at most a window ahead. */
 	check_int(m.demand + m.ahead, <=, CURSORS * (32 * MIB + 64 * MIB));
+}
+
+/* Eight threads share a file out: nobody fetches what another one has read. */
+static void regions_of_8(void)
+{
+	model_reset(GIB);
+	for (uint64_t pos = 0; pos < 128 * MIB; pos += MIB)
+		for (uint64_t i = 0; i < CURSORS; i++)
+			rd(i * 128 * MIB + pos, MIB);
+	check_int(m.demand + m.ahead, ==, GIB);
+	memset(m.have, 0, sizeof(m.have)); /* all was passed and released */
+	m.ahead = 0;
+	for (uint64_t i = 0; i < CURSORS - 1; i++)
+		rd((i + 1) * 128 * MIB - MIB, MIB);
+	check_int(m.ahead, ==, 0);
 }
 
 static void random_4_kib(void)
@@ -276,8 +293,8 @@ static void stopped_is_asked_again(void)
 	model_reset(256 * MIB);
 	rd(0, PF_CELL);
 	cursor_read(&m.set, PF_CELL, PF_CELL, true, &m.limits, &p);
-	require(p.cursor && p.nahead == 1);
-	cursor_stopped(p.cursor, p.ahead[0].begin);
+	require(p.sequential && p.nahead == 1);
+	cursor_stopped(&m.set, p.cursor, p.ahead[0].begin);
 	cursor_read(&m.set, 2 * PF_CELL, PF_CELL, true, &m.limits, &p);
 	require(p.nahead == 1);
 	check_int(p.ahead[0].begin, ==, 3 * PF_CELL);
@@ -285,13 +302,14 @@ static void stopped_is_asked_again(void)
 
 int main(void)
 {
-	return test_run((struct test[]){
+	int r = test_run((struct test[]){
 		TEST(sequential),
 		TEST(slow_reader),
 		TEST(sequential_small_reads),
 		TEST(sequential_reordered),
 		TEST(large_reads_reordered),
 		TEST(interleaved_8),
+		TEST(regions_of_8),
 		TEST(random_4_kib),
 		TEST(random_in_a_small_object),
 		TEST(random_beside_a_stream),
@@ -306,4 +324,7 @@ int main(void)
 		TEST(stopped_is_asked_again),
 		{0},
 	});
+
+	cursor_fini(&m.set);
+	return r;
 }

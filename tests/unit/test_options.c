@@ -93,6 +93,8 @@ static void refusals(void)
 		const char *why;
 	} rows[] = {
 		{{"bucket"}, "required arguments"},
+		{{"bucket", "/mnt", "--prefix"}, "a value is required for '--prefix <PREFIX>'"},
+		{{"bucket", "/mnt", "-l"}, "a value is required for '--log-directory"},
 		{{"--read", "bucket", "/mnt"}, "unexpected argument '--read'"},
 		{{"-z", "bucket", "/mnt"}, "unexpected argument '-z'"},
 		{{"bucket", "/mnt", "more"}, "unexpected argument 'more'"},

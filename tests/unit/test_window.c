@@ -115,12 +115,13 @@ static void finds_bandwidth_times_delay(void)
 	}
 }
 
-static void stays_when_nobody_waits(void)
+static void stays_small_when_nobody_waits(void)
 {
 	struct window w = {0};
 
 	rd(&w, 256 * KIB, true, CAP);
-	check_int(read_on(&w, 384 * KIB, 100 * MIB, 128 * KIB, false), ==, WINDOW_MIN);
+	check_int(read_on(&w, 384 * KIB, 7 * MIB, 128 * KIB, false), ==, WINDOW_MIN);
+	check_int(read_on(&w, 7 * MIB, GIB, 128 * KIB, false), ==, WINDOW_FREE);
 }
 
 static void shrinks_with_the_cap(void)
@@ -141,10 +142,15 @@ static void parts(void)
 	static const struct {
 		uint64_t window, max, near, far;
 	} rows[] = {
-		{256 * KIB, 8 * MIB, MIB, MIB},	       {MIB, 8 * MIB, MIB, MIB},
-		{4 * MIB, 8 * MIB, 2 * MIB, MIB},      {16 * MIB, 8 * MIB, 8 * MIB, MIB},
-		{32 * MIB, 8 * MIB, 8 * MIB, 2 * MIB}, {64 * MIB, 8 * MIB, 8 * MIB, 4 * MIB},
-		{GIB, 8 * MIB, 8 * MIB, 8 * MIB},      {64 * MIB, MIB, MIB, MIB},
+		{256 * KIB, 8 * MIB, MIB, MIB},
+		{MIB, 8 * MIB, MIB, MIB},
+		{2 * MIB, 8 * MIB, MIB, MIB},
+		{4 * MIB, 8 * MIB, 2 * MIB, 2 * MIB},
+		{16 * MIB, 8 * MIB, 8 * MIB, 2 * MIB},
+		{32 * MIB, 8 * MIB, 8 * MIB, 2 * MIB},
+		{64 * MIB, 8 * MIB, 8 * MIB, 2 * MIB},
+		{GIB, 8 * MIB, 8 * MIB, 8 * MIB},
+		{64 * MIB, MIB, MIB, MIB},
 		{GIB, 16 * MIB, 16 * MIB, 16 * MIB},
 	};
 
@@ -163,7 +169,7 @@ int main(void)
 		TEST(run_bounds_it),
 		TEST(doubles_freely_to_8_mib),
 		TEST(finds_bandwidth_times_delay),
-		TEST(stays_when_nobody_waits),
+		TEST(stays_small_when_nobody_waits),
 		TEST(shrinks_with_the_cap),
 		TEST(parts),
 		{0},
