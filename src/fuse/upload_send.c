@@ -123,7 +123,7 @@ static void send_put(struct loop_task *t)
 
 	*c = (struct s3_put_call){.call = {.done = on_put},
 				  .key = p->upload->key,
-				  .attrs = &p->upload->config->attrs,
+				  .attrs = &p->upload->attrs,
 				  .body = p->iov,
 				  .nbody = n,
 				  .sum = &p->sum};
@@ -145,10 +145,9 @@ static void on_created(struct s3_call *c)
 		report(u, "CreateMultipartUpload", &c->error);
 	lock_take(&u->lock);
 	u->requesting = false;
+	u->upload_id = take_ptr(&u->call.create.upload_id);
 	if (c->error.err < 0)
 		upload_fail_locked(u, c->error.err, &a);
-	else
-		u->upload_id = take_ptr(&u->call.create.upload_id);
 	request_over(u, &a);
 }
 
@@ -158,7 +157,7 @@ static void send_create(struct loop_task *t)
 
 	u->call.create = (struct s3_create_upload_call){.call = {.done = on_created},
 							.key = u->key,
-							.attrs = &u->config->attrs,
+							.attrs = &u->attrs,
 							.sum = u->whole.kind};
 	s3_create_upload(u->config->client, u->home, &u->call.create);
 }
@@ -212,14 +211,13 @@ static void send_complete(struct loop_task *t)
 		return;
 	}
 
-	u->call.complete =
-		(struct s3_complete_call){.call = {.done = on_completed},
-					  .key = u->key,
-					  .upload_id = u->upload_id,
-					  .parts = u->parts,
-					  .nparts = u->last_number,
-					  .sum = &u->whole,
-					  .if_none_match = u->config->attrs.if_none_match};
+	u->call.complete = (struct s3_complete_call){.call = {.done = on_completed},
+						     .key = u->key,
+						     .upload_id = u->upload_id,
+						     .parts = u->parts,
+						     .nparts = u->last_number,
+						     .sum = &u->whole,
+						     .if_none_match = u->attrs.if_none_match};
 	s3_complete(u->config->client, u->home, &u->call.complete);
 }
 

@@ -18,6 +18,7 @@ struct upload {
 	const struct upload_config *config;
 	char *key;
 	uint64_t max_part;
+	struct s3_put_attrs attrs;
 	struct loop *home; /* control requests and the timer */
 
 	_Atomic int refs;

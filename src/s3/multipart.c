@@ -33,7 +33,9 @@ static void create_prepare(struct control *c)
 
 static enum control_result create_success(struct control *c)
 {
+	/* With the id in any case, so that the caller can abort it. */
 	create_of(c)->upload_id = take_ptr(&c->result->upload_id);
+	(void)s3_upload_sse_matches(c, create_of(c)->attrs);
 	return CONTROL_DONE;
 }
 

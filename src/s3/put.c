@@ -40,6 +40,26 @@ void s3_upload_attrs(struct s3_request *r, const struct s3_put_attrs *a)
 	s3_request_header(r, "x-amz-storage-class", a->storage_class);
 	s3_request_header(r, "x-amz-server-side-encryption", a->sse);
 	s3_request_header(r, "x-amz-server-side-encryption-aws-kms-key-id", a->sse_kms_key_id);
+	s3_request_header(r, "cache-control", a->cache_control);
+	s3_request_header(r, "x-amz-acl", a->acl);
+	s3_request_header(r, "x-amz-tagging", a->tagging);
+	for (unsigned i = 0; i < a->nmetadata; i++)
+		s3_request_header(r, a->metadata[i].name, a->metadata[i].value);
+}
+
+bool s3_upload_sse_matches(struct control *c, const struct s3_put_attrs *a)
+{
+	if (!a || !a->sse)
+		return true;
+	if (strcmp(c->head.sse, a->sse) == 0 &&
+	    (!a->sse_kms_key_id || strcmp(c->head.sse_key, a->sse_kms_key_id) == 0))
+		return true;
+	s3_error_set(&c->error, S3_PROTOCOL, -EIO, "");
+	(void)snprintf(c->error.message, sizeof(c->error.message),
+		       "the server encrypts with \"%.40s\", key \"%.120s\": not as asked",
+		       c->head.sse, c->head.sse_key);
+	(void)snprintf(c->error.code, sizeof(c->error.code), "EncryptionMismatch");
+	return false;
 }
 
 uint64_t s3_upload_len(const struct iovec *body, unsigned nbody)
@@ -158,6 +178,8 @@ static enum control_result success(struct control *c)
 	}
 	if (c->step == STEP_PUT && !control_checksum_matches(c))
 		return CONTROL_FAIL;
+	if (c->step == STEP_PUT && !s3_upload_sse_matches(c, p->attrs))
+		return CONTROL_DONE;
 	p->object = c->head.object;
 	p->object.size = s3_upload_len(p->body, p->nbody);
 	if (!c->head.has_mtime)

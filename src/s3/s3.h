@@ -193,12 +193,23 @@ struct s3_get_call {
 };
 void s3_get(struct s3_client *c, struct loop *l, struct s3_get_call *call);
 
-/* Attributes of a new object, the same for PutObject and CreateMultipartUpload. */
+#define S3_METADATA_MAX 32
+
+struct s3_metadata {
+	const char *name; /* x-amz-meta-..., lower case */
+	const char *value;
+};
+
+/* Attributes of a new object, the same for PutObject and CreateMultipartUpload. NULL: none sent. */
 struct s3_put_attrs {
-	const char *content_type;  /* NULL: none sent */
-	const char *storage_class; /* NULL: none sent */
-	const char *sse;	   /* NULL: none sent */
+	const char *content_type;
+	const char *storage_class;
+	const char *sse; /* what the server answers must be the same, else -EIO */
 	const char *sse_kms_key_id;
+	const char *cache_control, *acl;
+	const char *tagging; /* as a query string */
+	const struct s3_metadata *metadata;
+	unsigned nmetadata;
 	bool if_none_match; /* refuse to replace: -EEXIST */
 };
 
@@ -223,7 +234,7 @@ struct s3_create_upload_call {
 	const char *key;
 	const struct s3_put_attrs *attrs;
 	enum s3_sum_kind sum; /* that the parts will have */
-	char *upload_id;      /* result, free() */
+	char *upload_id; /* result, free(); with -EIO too when the encryption is not as asked */
 };
 void s3_create_upload(struct s3_client *c, struct loop *l, struct s3_create_upload_call *u);
 
