@@ -30,6 +30,7 @@ struct fs {
 	char *bucket, *prefix;
 	struct upload_config upload_config;
 	struct upload_orphans *orphans;
+	struct mime *mime;
 	_Atomic uint64_t overcommit_at; /* see upload.h */
 	uid_t owner;			/* who mounted */
 	uint64_t ttl;			/* of names and attributes, nanoseconds */

@@ -113,6 +113,15 @@ static int stash(struct upload_write *w)
 	return 0;
 }
 
+/* So many parts may exist before the next is begun: half the budget, however large they grow. */
+static unsigned parts_allowed_locked(const struct upload *u)
+{
+	uint64_t size = upload_part_capacity(u->last_number + 1, u->config->part_size, u->max_part);
+	uint64_t fit = budget_limit(u->config->budget) / 2 / max_u64(size, 1);
+
+	return (unsigned)max_u64(1, min_u64(fit, u->config->parts_in_flight + 1));
+}
+
 static int begin_part_locked(struct upload *u)
 {
 	unsigned number = u->last_number + 1;
@@ -149,7 +158,7 @@ static enum step next_step_locked(struct upload *u, struct upload_write *w, int 
 
 	if (r == 0 && w->left == 0)
 		return OVER;
-	if (r == 0 && !u->filling && u->buffered > u->config->parts_in_flight) {
+	if (r == 0 && !u->filling && u->buffered >= parts_allowed_locked(u)) {
 		r = stash(w);
 		if (r == 0) {
 			u->waiting = TURN;
@@ -193,7 +202,7 @@ static bool get_memory(struct upload *u, struct upload_write *w, int *ret_err)
 static void copy_piece(struct upload *u, struct upload_write *w)
 {
 	struct upload_part *p = u->filling;
-	size_t n = upload_part_fill(p, w->from, w->left);
+	size_t n = upload_part_fill(p, w->from, w->left, &u->whole.value);
 	struct after a;
 
 	w->from += n;

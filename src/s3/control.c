@@ -398,9 +398,11 @@ bool control_optional_sent(const struct control *c)
 	return c->retry.optional && !c->retry.plain;
 }
 
-bool control_checksum_matches(struct control *c, const char *sent)
+bool control_checksum_matches(struct control *c)
 {
-	if (!control_optional_sent(c) || !c->head.crc32c[0] || strcmp(c->head.crc32c, sent) == 0)
+	const char *got = c->sum == S3_SUM_OFF ? "" : c->head.checksum[c->sum];
+
+	if (!control_optional_sent(c) || !got[0] || strcmp(got, c->checksum) == 0)
 		return true;
 	s3_error_set(&c->error, S3_PROTOCOL, -EIO, "the server has other data than were sent");
 	(void)snprintf(c->error.code, sizeof(c->error.code), "ChecksumMismatch");
