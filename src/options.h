@@ -24,6 +24,7 @@ struct options {
 	const char *sse, *sse_kms_key_id, *profile, *ca_bundle, *user_agent_prefix, *log_directory;
 	bool force_path_style, requester_pays, no_sign_request;
 	bool read_only, allow_delete, allow_overwrite, auto_unmount, allow_root, allow_other;
+	bool immutable; /* implies read_only and indefinite TTLs */
 	bool debug, no_log, foreground, help, version;
 	uint64_t uid, gid;				     /* 0: not given */
 	uint64_t dir_mode, file_mode;			     /* permission bits */
