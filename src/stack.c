@@ -270,6 +270,7 @@ static int start_fs(struct stack *s, const struct options *o, struct stack_error
 		.allow_other = o->allow_other,
 		.allow_root = o->allow_root,
 		.auto_unmount = o->auto_unmount,
+		.immutable = o->immutable,
 		.metadata_ttl = ttl_ns(o->metadata_ttl),
 		.negative_ttl = ttl_ns(o->negative_metadata_ttl),
 		.write_part_size = part ? part : DEFAULT_PART_SIZE,
