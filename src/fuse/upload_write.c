@@ -4,7 +4,8 @@
  * The writing side of an upload: copies the kernel's bytes into the part being
  * filled, waiting for memory (the first slab, then the rest of the part) or for
  * one of too many buffered parts to be sent. Runs on whichever thread brings
- * the write or grants the memory; one at a time per upload.
+ * the write or grants the memory; one at a time per upload. A full part is sent
+ * at once, so a write that is copied waits for nothing but the sending of others.
  */
 #include <errno.h>
 #include <string.h>
@@ -151,19 +152,20 @@ static void arm_timer_locked(struct upload *u)
 
 enum step { COPY, OVER, WAITS, NEEDS_MEMORY };
 
-/* What the write does next; `filling` has room when it is COPY. */
+/*
+ * What the write does next; `filling` has room when it is COPY. A writer that is
+ * ahead is held back after its bytes were copied: into the first slab of a part
+ * too many, which costs less than to keep them elsewhere and copy them again.
+ */
 static enum step next_step_locked(struct upload *u, struct upload_write *w, int *ret_err)
 {
 	int r = u->error;
 
-	if (r == 0 && w->left == 0)
-		return OVER;
-	if (r == 0 && !u->filling && u->buffered >= parts_allowed_locked(u)) {
-		r = stash(w);
-		if (r == 0) {
-			u->waiting = TURN;
-			return WAITS;
-		}
+	if (r == 0 && w->left == 0) {
+		if (u->buffered <= parts_allowed_locked(u))
+			return OVER;
+		u->waiting = TURN;
+		return WAITS;
 	}
 	if (r == 0 && !u->filling)
 		r = begin_part_locked(u);

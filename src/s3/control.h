@@ -17,6 +17,7 @@
 #include "s3/object.h"
 #include "s3/op.h"
 #include "s3/request.h"
+#include "s3/send.h"
 #include "s3/sum.h"
 #include "s3/xml.h"
 
@@ -68,6 +69,7 @@ struct control {
 	enum control_state state;
 	struct loop_timer timer;
 	struct net_call net;
+	struct send *sender; /* carries net instead of curl; NULL: curl does */
 	struct s3_request request;
 	struct s3_retry retry;
 	unsigned attempts; /* of all steps */
