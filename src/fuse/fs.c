@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "fuse/handle.h"
 #include "fuse/listing.h"
+#include "fuse/mime.h"
 #include "fuse/negative.h"
 #include "fuse/poke.h"
 #include "fuse/readdir.h"
@@ -109,6 +110,8 @@ static void set_config(struct fs *fs, const struct fs_config *c)
 		.parts_in_flight = c->parts_in_flight,
 		.overcommit_at = &fs->overcommit_at,
 		.orphans = fs->orphans,
+		.fixed_part_size = c->fixed_part_size,
+		.mime = fs->mime,
 		.attrs = c->put_attrs,
 	};
 }
@@ -137,6 +140,8 @@ int fs_new(const struct fs_config *config, struct fs **ret)
 		r = itable_init(&fs->table);
 	if (r == 0)
 		r = upload_orphans_new(config->client, config->loops[0], &fs->orphans);
+	if (r == 0 && config->infer_content_type)
+		r = mime_load(NULL, NULL, &fs->mime);
 	if (r < 0) {
 		fs_free(fs);
 		return r;
@@ -274,6 +279,7 @@ void fs_free(struct fs *fs)
 	}
 	session_fini(&fs->session);
 	upload_orphans_free(fs->orphans);
+	mime_free(fs->mime);
 	if (fs->drain_fd >= 0)
 		(void)close(fs->drain_fd);
 	free(fs->bucket);

@@ -38,6 +38,7 @@ struct fs_config {
 	mode_t dir_mode, file_mode; /* permission bits */
 	bool read_only, allow_delete, allow_overwrite;
 	bool allow_other, allow_root, auto_unmount;
+	bool immutable; /* nothing changes: the kernel may keep listings for good */
 	/*
 	 * Nanoseconds; FS_TTL_MINIMAL: entries live 1 s for names and attributes,
 	 * and every open revalidates; otherwise open trusts a fresh entry.
@@ -45,6 +46,7 @@ struct fs_config {
 	uint64_t metadata_ttl, negative_ttl;
 	uint64_t write_part_size;
 	unsigned parts_in_flight;
+	bool infer_content_type, fixed_part_size;
 	struct s3_put_attrs put_attrs;
 	unsigned max_background; /* 0: 64, as the peer */
 	bool debug_fuse;	 /* libfuse's own request dump on stderr */

@@ -30,6 +30,7 @@ struct fs {
 	char *bucket, *prefix;
 	struct upload_config upload_config;
 	struct upload_orphans *orphans;
+	struct mime *mime;
 	_Atomic uint64_t overcommit_at; /* see upload.h */
 	uid_t owner;			/* who mounted */
 	uint64_t ttl;			/* of names and attributes, nanoseconds */
@@ -48,6 +49,7 @@ struct fs {
 	struct list negative_lru;
 	struct list pages; /* all listing pages that may answer, oldest first: page.lru */
 	unsigned npages;
+	size_t page_keys; /* entries of all of them */
 	struct list handles; /* every open file handle: handle.node */
 	unsigned uploads;    /* write handles whose upload has not ended */
 	unsigned uploads_lost;

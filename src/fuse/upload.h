@@ -26,6 +26,7 @@
 #include "s3/s3.h"
 
 struct budget;
+struct mime;
 struct upload;
 
 struct upload_config {
@@ -38,11 +39,15 @@ struct upload_config {
 	_Atomic uint64_t
 		*overcommit_at;		/* when a part last went beyond the budget; shared by all */
 	struct upload_orphans *orphans; /* gets uploads that could not be aborted; may be NULL */
-	struct s3_put_attrs attrs;	/* strings live as long as the config */
+	bool fixed_part_size;
+	const struct mime *mime;   /* content types by name; NULL: none are sent */
+	struct s3_put_attrs attrs; /* strings live as long as the config */
 };
 
 /* Borrows `config`, which must outlive the upload. No request is sent. */
 int upload_new(const struct upload_config *config, const char *key, struct upload **ret) must_check;
+/* Before the first write: the key is known to be taken, attrs.if_none_match does not hold. */
+void upload_may_replace(struct upload *u);
 struct upload *upload_ref(struct upload *u);
 /* The last reference of an unfinished upload aborts it in the background. */
 void upload_unref(struct upload *u);

@@ -71,6 +71,8 @@ int writer_start(struct handle *h)
 		h->tgid = 0;
 	r = upload_new(&fs->upload_config, key, &h->upload);
 	free(key);
+	if (r == 0 && h->inode->existed)
+		upload_may_replace(h->upload);
 	return r;
 }
 

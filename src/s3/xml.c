@@ -66,6 +66,7 @@ static const struct place create_places[] = {
 static const struct place complete_places[] = {
 	{F_RESULT_ETAG, F_NONE, "ETag"},
 	{F_RESULT_CRC32C, F_NONE, "ChecksumCRC32C"},
+	{F_RESULT_CRC64NVME, F_NONE, "ChecksumCRC64NVME"},
 	{0},
 };
 

@@ -44,10 +44,10 @@ struct s3_xml_result {
 	bool is_error;
 	char code[64], message[256], request_id[64], region[32];
 
-	struct s3_page *page;	/* LIST */
-	char *upload_id;	/* CREATE */
-	char etag[S3_ETAG_MAX]; /* COMPLETE */
-	char crc32c[24];	/* COMPLETE: composite, "value-N" */
+	struct s3_page *page;	       /* LIST */
+	char *upload_id;	       /* CREATE */
+	char etag[S3_ETAG_MAX];	       /* COMPLETE */
+	char checksum[S3_SUM_OFF][24]; /* COMPLETE, by kind; composite: "value-N" */
 
 	struct s3_xml_part *parts; /* PARTS: one page */
 	unsigned nparts;

@@ -148,8 +148,8 @@ static void set_part_field(struct s3_xml *x, enum field field)
 			s3_xml_fail(x, -EPROTO);
 		break;
 	case F_PART_CRC32C:
-		if (x->text.len < sizeof(p->crc32c))
-			copy_text(x, p->crc32c, sizeof(p->crc32c));
+		if (x->text.len < sizeof(p->checksum))
+			copy_text(x, p->checksum, sizeof(p->checksum));
 		break;
 	case F_NEXT_PART:
 		on_part_number(x, &x->result.next_part);
@@ -174,8 +174,10 @@ static void set_result_field(struct s3_xml *x, enum field field)
 			s3_xml_fail(x, -EPROTO);
 		break;
 	case F_RESULT_CRC32C:
-		if (x->text.len < sizeof(r->crc32c))
-			copy_text(x, r->crc32c, sizeof(r->crc32c));
+		copy_text(x, r->checksum[S3_SUM_CRC32C], sizeof(r->checksum[0]));
+		break;
+	case F_RESULT_CRC64NVME:
+		copy_text(x, r->checksum[S3_SUM_CRC64NVME], sizeof(r->checksum[0]));
 		break;
 	}
 }
@@ -192,7 +194,7 @@ void s3_xml_field(struct s3_xml *x, enum field field)
 	else if (x->result.is_error)
 		set_error_field(x, field);
 	else if (field == F_TRUNCATED || field == F_UPLOAD_ID || field == F_RESULT_ETAG ||
-		 field == F_RESULT_CRC32C)
+		 field == F_RESULT_CRC32C || field == F_RESULT_CRC64NVME)
 		set_result_field(x, field);
 	else if (x->kind == S3_XML_LIST)
 		set_list_field(x, field);

@@ -139,9 +139,10 @@ static enum control_result raw_success(struct control *c)
 	return CONTROL_DONE;
 }
 
-static const struct control_type bucket_type = {"CreateBucket", bucket_prepare, raw_success, NULL,
-						NULL};
-static const struct control_type get_type = {"GET", get_prepare, raw_success, NULL, NULL};
+static const struct control_type bucket_type = {
+	.name = "CreateBucket", .prepare = bucket_prepare, .success = raw_success};
+static const struct control_type get_type = {
+	.name = "GET", .prepare = get_prepare, .success = raw_success};
 
 static void start_raw(struct s3_client *c, struct loop *l, struct raw_call *r)
 {
@@ -445,7 +446,7 @@ static bool upload_part(const char *id, unsigned number, size_t len, struct s3_p
 		return false;
 	}
 	check_int(u.part.size, ==, len);
-	check(u.part.crc32c[0] != '\0');
+	check(u.part.checksum[0] != '\0');
 	*ret = u.part;
 	return true;
 }
