@@ -282,3 +282,17 @@ def test_unordered_listing_shows_each_name_once(mount, bucket, server):
         assert os.path.isdir(m.path / "d07") and (m.path / "f07").read_bytes() == b""
     finally:
         server.tell("quirk", name="list-unordered", on=0)
+
+
+def test_emptied_directory_is_listed_and_holds_its_parent(mount):
+    """Without anybody having looked at it since."""
+    m = mount("--allow-delete")
+    os.makedirs(m.path / "q/a")
+    (m.path / "q/a/b").write_bytes(b"1")
+    os.unlink(m.path / "q/a/b")
+    assert os.listdir(m.path / "q") == ["a"]
+    with fails_with(errno.ENOTEMPTY):
+        os.rmdir(m.path / "q")
+    os.rmdir(m.path / "q/a")
+    assert os.listdir(m.path / "q") == []
+    os.rmdir(m.path / "q")
