@@ -30,7 +30,7 @@
 
 #define LOOPS_MAX	  8
 #define PROBE_TIMEOUT_NS  (4 * NSEC_PER_SEC) /* a wrong setting is told within 5 s */
-#define DRAIN_TIMEOUT_NS  (3 * NSEC_PER_SEC) /* gone within 5 s of SIGTERM */
+#define DRAIN_TIMEOUT_NS  (30 * NSEC_PER_SEC) /* for what its writer has closed */
 #define DEFAULT_PART_SIZE (8 * MIB)	     /* the peer's */
 #define RANDOM_READ_BLOCK (128 * KIB)	     /* least bytes of a random read, users.md A4 */
 #define PARTS_IN_FLIGHT	  4
