@@ -308,6 +308,10 @@ int options_parse(int argc, char **argv, struct options *o, char *why, size_t wh
 	o->negative_ttl_given = seen(&p, "negative-metadata-ttl");
 	if (!o->negative_ttl_given)
 		o->negative_metadata_ttl = o->metadata_ttl;
+	if (o->immutable) {
+		o->read_only = true;
+		o->metadata_ttl = o->negative_metadata_ttl = TTL_INDEFINITE;
+	}
 	return options_check(o, why, why_len);
 }
 

@@ -35,6 +35,7 @@ struct options {
 	bool if_none_match, infer_content_type, fixed_part_size;
 	bool force_path_style, requester_pays, no_sign_request;
 	bool read_only, allow_delete, allow_overwrite, auto_unmount, allow_root, allow_other;
+	bool immutable; /* implies read_only and indefinite TTLs */
 	bool debug, no_log, foreground, help, version;
 	uint64_t uid, gid;				     /* 0: not given */
 	uint64_t dir_mode, file_mode;			     /* permission bits */

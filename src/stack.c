@@ -34,7 +34,7 @@
 #define DEFAULT_PART_SIZE (8 * MIB)	     /* the peer's */
 #define RANDOM_READ_BLOCK (128 * KIB)	     /* least bytes of a random read, users.md A4 */
 #define PARTS_IN_FLIGHT	  4
-#define TRIM_INTERVAL_NS  (5 * NSEC_PER_SEC) /* idle memory goes back after 10 s */
+#define TRIM_INTERVAL_NS  (2 * NSEC_PER_SEC) /* idle memory is back after 12 s */
 
 struct stack {
 	struct loop *loops[LOOPS_MAX];
@@ -270,6 +270,7 @@ static int start_fs(struct stack *s, const struct options *o, struct stack_error
 		.allow_other = o->allow_other,
 		.allow_root = o->allow_root,
 		.auto_unmount = o->auto_unmount,
+		.immutable = o->immutable,
 		.metadata_ttl = ttl_ns(o->metadata_ttl),
 		.negative_ttl = ttl_ns(o->negative_metadata_ttl),
 		.write_part_size = part ? part : DEFAULT_PART_SIZE,

@@ -19,9 +19,12 @@
 #include "fuse/request.h"
 #include "fuse/state.h"
 
-#define BLOCK	    512
-#define STATFS_BIG  ((uint64_t)18014398509481983) /* as the peer shows: 8 ZiB free */
-#define STATFS_NAME 255
+#define BLOCK 512
+/* 4 PiB free: room for any program, and no sum of bytes leaves 63 bits. */
+#define STATFS_BLOCK  4096
+#define STATFS_BLOCKS ((fsblkcnt_t)1 << 40)
+#define STATFS_FILES  ((fsfilcnt_t)1 << 40)
+#define STATFS_NAME   255
 
 struct getattr {
 	struct request r;
@@ -221,14 +224,14 @@ void attr_statfs(struct fs *fs, fuse_req_t req, uint64_t ino)
 {
 	struct request r;
 	const struct statvfs st = {
-		.f_bsize = BLOCK,
-		.f_frsize = BLOCK,
-		.f_blocks = STATFS_BIG,
-		.f_bfree = STATFS_BIG,
-		.f_bavail = STATFS_BIG,
-		.f_files = STATFS_BIG,
-		.f_ffree = STATFS_BIG,
-		.f_favail = STATFS_BIG,
+		.f_bsize = STATFS_BLOCK,
+		.f_frsize = STATFS_BLOCK,
+		.f_blocks = STATFS_BLOCKS,
+		.f_bfree = STATFS_BLOCKS,
+		.f_bavail = STATFS_BLOCKS,
+		.f_files = STATFS_FILES,
+		.f_ffree = STATFS_FILES,
+		.f_favail = STATFS_FILES,
 		.f_namemax = STATFS_NAME,
 	};
 

@@ -51,7 +51,7 @@ struct dirstream {
 	struct dirpage slots[DIRSTREAM_SLOTS];
 	unsigned nslots;
 	uint64_t wanted, loading_index;
-	bool loading, warned;
+	bool loading;
 	uint64_t npages; /* known when the last page was seen, else UINT64_MAX */
 	struct list waiters;
 };
@@ -285,11 +285,17 @@ static int store_locked(struct dirstream *s, struct page *p, struct merge_out *m
 	return 0;
 }
 
+/* Once for a directory as long as its inode lives, however often it is listed. */
 static void warn_once(struct dirstream *s, const struct page *p, const struct merge_out *m)
 {
-	if (s->warned || (m->invalid == 0 && m->hidden == 0))
+	if (m->invalid == 0 && m->hidden == 0)
 		return;
-	s->warned = true;
+	{
+		WITH_LOCK(&s->fs->lock);
+		if (s->dir->dir->warned)
+			return;
+		s->dir->dir->warned = true;
+	}
 	log_warn(LOG_FUSE,
 		 "%s: %u keys are hidden behind an entry of the same name, "
 		 "%u are not valid file names and are hidden",

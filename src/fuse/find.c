@@ -64,6 +64,16 @@ void find_changed_locked(struct fs *fs, struct inode *dir, const char *name, siz
 	negative_remove_locked(fs, dir, name, len);
 }
 
+void find_stale(struct fs *fs, struct inode *i)
+{
+	WITH_LOCK(&fs->lock);
+	if (i->state != INODE_REMOTE)
+		return;
+	i->expires = 0;
+	if (i->parent && i->attached)
+		find_changed_locked(fs, i->parent, i->name, i->name_len);
+}
+
 static void finish(struct find *f, int err, struct inode *i)
 {
 	f->err = err;

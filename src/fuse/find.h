@@ -50,5 +50,10 @@ void find_start(struct find *f);
  * listings and lookups in flight no longer speak for it. With fs->lock held.
  */
 void find_changed_locked(struct fs *fs, struct inode *dir, const char *name, size_t len);
+/*
+ * The server has another version than the one known for `i`: what we know of the
+ * name is void, so that the next lookup asks. Takes fs->lock.
+ */
+void find_stale(struct fs *fs, struct inode *i);
 
 #endif

@@ -166,7 +166,7 @@ int fs_new(const struct fs_config *config, struct fs **ret)
 	list_init(&fs->handles);
 	list_init(&fs->dirhandles);
 	fs->session.fd = fs->session.stopped_fd = -1;
-	watch_init(&fs->watch, config->loops[0]);
+	watch_init(&fs->watch, config->loops[0], &fs->ending);
 	sweep_init(fs);
 	fs->drain_fd = poke_open();
 	fs->bucket = strdup(config->bucket);
@@ -285,9 +285,9 @@ unsigned fs_drain(struct fs *fs, uint64_t deadline)
 	}
 	wait_for_aborts(fs);
 	loop_post(fs->config.loops[0], &closer.task);
-	deadline = clock_now() + CLOSE_WAIT;
-	while (!atomic_load(&closer.done))
-		(void)poke_wait(fs->drain_fd, deadline); /* the loop runs: it will come */
+	while (!atomic_load(&closer.done)) /* the loop runs: it will come */
+		(void)poke_wait(fs->drain_fd, clock_now() + CLOSE_WAIT);
+	atomic_store(&fs->ending, true);
 	WITH_LOCK(&fs->lock);
 	return fs->uploads_lost - before;
 }

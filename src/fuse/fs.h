@@ -38,6 +38,7 @@ struct fs_config {
 	mode_t dir_mode, file_mode; /* permission bits */
 	bool read_only, allow_delete, allow_overwrite;
 	bool allow_other, allow_root, auto_unmount;
+	bool immutable; /* nothing changes: the kernel may keep listings for good */
 	/*
 	 * Nanoseconds; FS_TTL_MINIMAL: entries live 1 s for names and attributes,
 	 * and every open revalidates; otherwise open trusts a fresh entry.

@@ -160,13 +160,19 @@ int itable_add(struct itable *t, struct inode *parent, const char *name, size_t 
 	return 0;
 }
 
+/* The parent lists what the server may not have. */
+static void list_in_parent(struct inode *i)
+{
+	list_del(&i->local_node);
+	if ((i->state != INODE_REMOTE || i->keep) && i->attached && i->parent)
+		list_append(&i->parent->dir->locals, &i->local_node);
+}
+
 void itable_set_state(struct itable *t, struct inode *i, enum inode_state state)
 {
 	(void)t;
 	i->state = (uint8_t)state;
-	list_del(&i->local_node);
-	if (state != INODE_REMOTE && i->attached && i->parent)
-		list_append(&i->parent->dir->locals, &i->local_node);
+	list_in_parent(i);
 }
 
 void itable_detach(struct itable *t, struct inode *i)
@@ -196,8 +202,10 @@ void itable_confirm(struct inode *dir, uint64_t expires)
 
 void itable_keep(struct inode *dir)
 {
-	for (; dir; dir = dir->parent)
+	for (; dir && !dir->keep; dir = dir->parent) {
 		dir->keep = true;
+		list_in_parent(dir);
+	}
 }
 
 static bool inode_pinned(const struct inode *i)

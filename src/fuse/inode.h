@@ -36,7 +36,7 @@ enum inode_state {
 
 /* What a directory has besides; freed with its inode. */
 struct dir {
-	struct list locals; /* inodes made here and not on the server: inode.local_node */
+	struct list locals; /* inodes made or kept here, whatever the server has: inode.local_node */
 	struct list pages;  /* listing pages, loaded and in flight: page.dir_node */
 	unsigned handles;   /* open directory handles */
 	/* misses of lookups, for listing.c */
@@ -44,6 +44,8 @@ struct dir {
 	unsigned misses, skip, skip_next;
 	uint64_t listed; /* when readdir last got a page */
 	bool big;	 /* more than one page */
+	bool useful;	 /* the last page that lookups asked for answered several */
+	bool warned;	 /* that it has keys which are not shown */
 };
 
 struct inode {

@@ -96,17 +96,6 @@ static bool wants_write(const struct fs *fs, const struct inode *i, int flags)
 	return i->state == INODE_LOCAL || (fs->config.allow_overwrite && (flags & O_TRUNC));
 }
 
-/* The version is not the current one any more: what we know of the name is void. */
-static void version_stale(struct fs *fs, struct inode *i)
-{
-	WITH_LOCK(&fs->lock);
-	if (i->state != INODE_REMOTE)
-		return;
-	i->expires = 0;
-	if (i->parent && i->attached)
-		find_changed_locked(fs, i->parent, i->name, i->name_len);
-}
-
 static void on_stream(struct pf_open *p)
 {
 	struct open *o = container_of(p, struct open, pf);
@@ -115,7 +104,7 @@ static void on_stream(struct pf_open *p)
 	bool direct = o->flags & O_DIRECT;
 
 	if (p->err == -ESTALE || p->err == -ENOENT) {
-		version_stale(fs, o->inode);
+		find_stale(fs, o->inode);
 		open_end(o, -ESTALE, NULL);
 		return;
 	}

@@ -3,8 +3,9 @@
 /*
  * The table of FUSE calls: unpack, check who asks, call. What is not in it
  * answers ENOSYS, which the kernel remembers and turns into what programs expect:
- * extended attributes EOPNOTSUPP, access by mode bits, fsync of a directory
- * success, locks local to the host, copy_file_range and lseek done by itself.
+ * setting extended attributes EOPNOTSUPP, access by mode bits, fsync of a
+ * directory success, locks local to the host, copy_file_range and lseek done by
+ * itself.
  */
 #include "fuse/ops.h"
 
@@ -20,6 +21,7 @@
 #include "fuse/request.h"
 #include "fuse/state.h"
 #include "fuse/tree.h"
+#include "fuse/xattr.h"
 
 #define BACKGROUND_DEFAULT 64
 
@@ -231,6 +233,18 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 		attr_statfs(fs_of(req), req, ino);
 }
 
+static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	if (!denied(req, "getxattr", ino))
+		xattr_get(fs_of(req), req, ino, name, size);
+}
+
+static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	if (!denied(req, "listxattr", ino))
+		xattr_list(fs_of(req), req, ino, size);
+}
+
 const struct fuse_lowlevel_ops fs_ops = {
 	.init = op_init,
 	.lookup = op_lookup,
@@ -257,4 +271,6 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.readdirplus = op_readdirplus,
 	.releasedir = op_releasedir,
 	.statfs = op_statfs,
+	.getxattr = op_getxattr,
+	.listxattr = op_listxattr,
 };

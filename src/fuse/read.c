@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "fuse/find.h"
 #include "fuse/handle.h"
 #include "fuse/io.h"
 #include "fuse/reply.h"
@@ -50,6 +51,8 @@ static void on_read(struct pf_read *p)
 	for (unsigned i = 0; i < p->niov; i++)
 		end += p->iov[i].iov_len;
 	if (p->err < 0) {
+		if (p->err == -ESTALE) /* the next open gets the new version, whatever the TTL */
+			find_stale(rd->handle->fs, rd->handle->inode);
 		(void)reply_err(&rd->r, p->err);
 	} else {
 		if (end >= rd->handle->size && end > p->offset)

@@ -97,6 +97,7 @@ void readdir_open(struct fs *fs, fuse_req_t req, uint64_t ino, const struct fuse
 		return;
 	}
 	fi.fh = (uintptr_t)h;
+	fi.cache_readdir = fi.keep_cache = fs->config.immutable;
 	if (reply_open(&r, &fi) < 0)
 		handle_put(h);
 }

@@ -27,6 +27,8 @@ static bool everyday(int err)
 	case -EISDIR:
 	case -ENOTDIR:
 	case -EOPNOTSUPP:
+	case -ENODATA:
+	case -ERANGE:
 		return true;
 	default:
 		return false;
@@ -116,6 +118,11 @@ int reply_buf(struct request *r, const char *buf, size_t len)
 int reply_write(struct request *r, size_t count)
 {
 	return request_claim(r) ? sent(r, fuse_reply_write(r->req, count)) : -EALREADY;
+}
+
+int reply_xattr(struct request *r, size_t count)
+{
+	return request_claim(r) ? sent(r, fuse_reply_xattr(r->req, count)) : -EALREADY;
 }
 
 int reply_statfs(struct request *r, const struct statvfs *st)

@@ -29,6 +29,7 @@ int reply_open(struct request *r, const struct fuse_file_info *fi);
 int reply_data(struct request *r, const struct iovec *iov, unsigned niov);
 int reply_buf(struct request *r, const char *buf, size_t len);
 int reply_write(struct request *r, size_t count);
+int reply_xattr(struct request *r, size_t count); /* the size a caller asked for */
 int reply_statfs(struct request *r, const struct statvfs *st);
 
 #endif

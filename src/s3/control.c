@@ -241,6 +241,8 @@ static void on_header(struct net_call *net, const char *name, size_t name_len, c
 	s3_error_header(&c->error, name, name_len, value, value_len);
 	s3_retry_header(&c->retry, name, name_len, value, value_len);
 	s3_object_header(&c->head, name, name_len, value, value_len);
+	if (c->type->header)
+		c->type->header(c, name, name_len, value, value_len);
 }
 
 static int on_body(struct net_call *net, const void *data, size_t len)

@@ -44,6 +44,9 @@ struct control_type {
 	enum control_result (*failure)(struct control *c, bool last);
 	/* The call is about to end, well or not: frees control->extra. May be NULL. */
 	void (*end)(struct control *c);
+	/* A header line of the current attempt's answer. May be NULL. */
+	void (*header)(struct control *c, const char *name, size_t name_len, const char *value,
+		       size_t value_len);
 };
 
 enum control_state {

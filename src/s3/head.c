@@ -14,6 +14,15 @@ static void prepare(struct control *c)
 {
 	s3_request_start(&c->request, "HEAD", c->key);
 	s3_request_header(&c->request, "if-match", call_of(c)->if_match);
+	if (call_of(c)->on_attempt)
+		call_of(c)->on_attempt(call_of(c));
+}
+
+static void header(struct control *c, const char *name, size_t name_len, const char *value,
+		   size_t value_len)
+{
+	if (call_of(c)->on_header)
+		call_of(c)->on_header(call_of(c), name, name_len, value, value_len);
 }
 
 static enum control_result success(struct control *c)
@@ -30,6 +39,7 @@ static enum control_result success(struct control *c)
 static const struct control_type head_type = {
 	.name = "HEAD",
 	.prepare = prepare,
+	.header = header,
 	.success = success,
 };
 

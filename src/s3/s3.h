@@ -135,6 +135,10 @@ struct s3_head_call {
 	struct s3_call call;
 	const char *key;
 	const char *if_match; /* NULL: none */
+	/* Each attempt begins with on_attempt, then come the answer's header lines. May be NULL. */
+	void (*on_attempt)(struct s3_head_call *h);
+	void (*on_header)(struct s3_head_call *h, const char *name, size_t name_len,
+			  const char *value, size_t value_len);
 	struct s3_object object;
 };
 void s3_head(struct s3_client *c, struct loop *l, struct s3_head_call *h);

@@ -139,9 +139,10 @@ static enum control_result raw_success(struct control *c)
 	return CONTROL_DONE;
 }
 
-static const struct control_type bucket_type = {"CreateBucket", bucket_prepare, raw_success, NULL,
-						NULL};
-static const struct control_type get_type = {"GET", get_prepare, raw_success, NULL, NULL};
+static const struct control_type bucket_type = {
+	.name = "CreateBucket", .prepare = bucket_prepare, .success = raw_success};
+static const struct control_type get_type = {
+	.name = "GET", .prepare = get_prepare, .success = raw_success};
 
 static void start_raw(struct s3_client *c, struct loop *l, struct raw_call *r)
 {

@@ -7,6 +7,7 @@
  */
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "ops.h"
@@ -42,9 +43,37 @@ static void add_name(const struct page *p, struct buf *x, const char *elem, cons
 	buf_printf(x, "</%s>", elem);
 }
 
+/* x-amz-restore of the object, as the element that listings have on demand. */
+static void add_restore(struct buf *x, const char *restore)
+{
+	const char *expiry = strstr(restore, "expiry-date=\"");
+	bool going_on = strstr(restore, "ongoing-request=\"true\"");
+	char date[TEXT_DATE_MAX];
+	time_t t;
+
+	buf_str(x, "<RestoreStatus>");
+	buf_elem(x, "IsRestoreInProgress", going_on ? "true" : "false");
+	if (expiry) {
+		(void)snprintf(date, sizeof(date), "%.29s", expiry + strlen("expiry-date=\""));
+		if (text_parse_http_date(date, &t) == 0) {
+			text_iso_date((uint64_t)t * 1000000000, date);
+			buf_elem(x, "RestoreExpiryDate", date);
+		}
+	}
+	buf_str(x, "</RestoreStatus>");
+}
+
+static bool wants_restore(const struct req *r)
+{
+	const char *want = req_header(r, "x-amz-optional-object-attributes");
+
+	return want && strstr(want, "RestoreStatus");
+}
+
 static void add_object(struct req *r, struct page *p, const char *key, const struct object *o)
 {
 	const char *class = object_meta(o, "x-amz-storage-class");
+	const char *restore = object_meta(o, "x-amz-restore");
 	bool quoted = !server_quirk(r->srv, QUIRK_ETAG_NO_QUOTES);
 	struct buf *x = &p->contents;
 	char date[TEXT_DATE_MAX];
@@ -67,6 +96,8 @@ static void add_object(struct req *r, struct page *p, const char *key, const str
 	if (p->owner)
 		buf_str(x, "<Owner><ID>s3d</ID><DisplayName>s3d</DisplayName></Owner>");
 	buf_elem(x, "StorageClass", class ? class : "STANDARD");
+	if (restore && wants_restore(r))
+		add_restore(x, restore);
 	buf_str(x, "</Contents>");
 	p->ends[p->ncontents++] = x->len;
 }
