@@ -29,10 +29,10 @@
 #include "upload_options.h"
 
 #define LOOPS_MAX	  8
-#define PROBE_TIMEOUT_NS  (4 * NSEC_PER_SEC) /* a wrong setting is told within 5 s */
-#define DRAIN_TIMEOUT_NS  (3 * NSEC_PER_SEC) /* gone within 5 s of SIGTERM */
-#define DEFAULT_PART_SIZE (8 * MIB)	     /* the peer's */
-#define RANDOM_READ_BLOCK (128 * KIB)	     /* least bytes of a random read, users.md A4 */
+#define PROBE_TIMEOUT_NS  (4 * NSEC_PER_SEC)  /* a wrong setting is told within 5 s */
+#define DRAIN_TIMEOUT_NS  (30 * NSEC_PER_SEC) /* for what its writer has closed */
+#define DEFAULT_PART_SIZE (8 * MIB)	      /* the peer's */
+#define RANDOM_READ_BLOCK (128 * KIB)	      /* least bytes of a random read, users.md A4 */
 #define PARTS_IN_FLIGHT	  4
 #define TRIM_INTERVAL_NS  (2 * NSEC_PER_SEC) /* idle memory is back after 12 s */
 
@@ -275,6 +275,7 @@ static int start_fs(struct stack *s, const struct options *o, struct stack_error
 		.negative_ttl = ttl_ns(o->negative_metadata_ttl),
 		.write_part_size = part ? part : DEFAULT_PART_SIZE,
 		.parts_in_flight = PARTS_IN_FLIGHT,
+		.strict_metadata = o->strict_metadata,
 		.infer_content_type = o->infer_content_type,
 		.fixed_part_size = o->fixed_part_size,
 		.put_attrs = s->uploads.attrs,

@@ -32,6 +32,8 @@
 
 #define TTL_MINIMAL NSEC_PER_SEC
 #define CLOSE_WAIT  (2 * NSEC_PER_SEC)
+#define ABORT_WAIT  (2 * NSEC_PER_SEC)
+#define ABORT_LOOK  (20 * NSEC_PER_MSEC)
 
 uint64_t fs_expiry(const struct fs *fs)
 {
@@ -246,6 +248,15 @@ static void close_streams(struct loop_task *t)
 	fs_poke(fs);
 }
 
+/* What is not aborted by then is in the journal, for the next mount. */
+static void wait_for_aborts(struct fs *fs)
+{
+	uint64_t end = clock_now() + ABORT_WAIT;
+
+	while (upload_journal_count(fs->journal) > 0 && clock_now() < end)
+		(void)poke_wait(fs->drain_fd, clock_now() + ABORT_LOOK);
+}
+
 unsigned fs_drain(struct fs *fs, uint64_t deadline)
 {
 	struct closer closer = {.task.run = close_streams, .fs = fs};
@@ -272,6 +283,7 @@ unsigned fs_drain(struct fs *fs, uint64_t deadline)
 		writer_fail(h, -EIO);
 		handle_unref(h);
 	}
+	wait_for_aborts(fs);
 	loop_post(fs->config.loops[0], &closer.task);
 	while (!atomic_load(&closer.done)) /* the loop runs: it will come */
 		(void)poke_wait(fs->drain_fd, clock_now() + CLOSE_WAIT);

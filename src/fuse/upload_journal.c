@@ -176,6 +176,14 @@ void upload_journal_remove(struct upload_journal *j, const char *id)
 		write_locked(j, &b);
 }
 
+unsigned upload_journal_count(struct upload_journal *j)
+{
+	if (!j)
+		return 0;
+	WITH_LOCK(&j->lock);
+	return j->count;
+}
+
 bool upload_journal_has(struct upload_journal *j, const char *id)
 {
 	if (!j)

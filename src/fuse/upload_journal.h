@@ -34,6 +34,7 @@ void upload_journal_open(struct upload_journal *j, const char *dir, const char *
 			 void (*left)(void *arg, const char *key, const char *id), void *arg);
 void upload_journal_add(struct upload_journal *j, const char *key, const char *id);
 void upload_journal_remove(struct upload_journal *j, const char *id);
+unsigned upload_journal_count(struct upload_journal *j);
 bool upload_journal_has(struct upload_journal *j, const char *id);
 /* The file goes if nothing is left in it. */
 void upload_journal_close(struct upload_journal *j);
