@@ -37,9 +37,11 @@ struct options {
 	bool read_only, allow_delete, allow_overwrite, auto_unmount, allow_root, allow_other;
 	bool immutable; /* implies read_only and indefinite TTLs */
 	bool debug, no_log, foreground, help, version;
+	const char *direct_io;				     /* NULL: not given */
 	uint64_t uid, gid;				     /* 0: not given */
 	uint64_t dir_mode, file_mode;			     /* permission bits */
 	uint64_t max_threads, memory_target_mib;	     /* 0: not given */
+	uint64_t throughput_gbps, random_block_kib;	     /* 0: not given */
 	uint64_t part_size, read_part_size, write_part_size; /* 0: not given */
 	uint64_t metadata_ttl, negative_metadata_ttl; /* seconds, TTL_MINIMAL or TTL_INDEFINITE */
 	bool negative_ttl_given, ttl_zero;	      /* "0" was written: minimal, deprecated */

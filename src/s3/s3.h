@@ -92,6 +92,7 @@ struct s3_config {
 	const char *expected_owner;
 	const char *ca_bundle;
 	enum s3_sum_kind upload_sum;
+	unsigned get_connections;    /* of one loop's GETs; 0: 32 */
 	unsigned max_attempts;	     /* 0: AWS_MAX_ATTEMPTS, else 10 */
 	unsigned request_timeout_ms; /* whole operation, retries included; 0: 60 s */
 };
