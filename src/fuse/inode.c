@@ -160,12 +160,26 @@ int itable_add(struct itable *t, struct inode *parent, const char *name, size_t 
 	return 0;
 }
 
-/* The parent lists what the server may not have. */
+/* It is there whatever the server says: made or kept here, or something below it is. */
+static bool stays(const struct inode *i)
+{
+	return i->attached &&
+	       (i->state != INODE_REMOTE || i->keep || (i->dir && !list_empty(&i->dir->locals)));
+}
+
+/* The parent lists what stays, which may make it one that stays itself. */
 static void list_in_parent(struct inode *i)
 {
-	list_del(&i->local_node);
-	if ((i->state != INODE_REMOTE || i->keep) && i->attached && i->parent)
-		list_append(&i->parent->dir->locals, &i->local_node);
+	for (; i->parent; i = i->parent) {
+		bool listed = !list_empty(&i->local_node);
+
+		if (stays(i) == listed)
+			return;
+		if (listed)
+			list_del(&i->local_node);
+		else
+			list_append(&i->parent->dir->locals, &i->local_node);
+	}
 }
 
 void itable_set_state(struct itable *t, struct inode *i, enum inode_state state)
@@ -180,8 +194,8 @@ void itable_detach(struct itable *t, struct inode *i)
 	if (!i->attached || !i->parent)
 		return;
 	hash_remove(&t->by_name, &i->by_name);
-	list_del(&i->local_node);
 	i->attached = false;
+	list_in_parent(i);
 	i->expires = 0;
 	itable_maybe_free(t, i);
 }

@@ -29,16 +29,13 @@ def parents(path):
     return ["/".join(parts[:n]) for n in range(1, len(parts))]
 
 
-def parent(path):
-    return path.rpartition("/")[0]
-
-
 class Model:
     def __init__(self, ttl, negative_ttl, revalidate):
         self.truth = {}
         self.local, self.kept = set(), set()
         self.writing = {}       # path -> bytes so far
         self.past = []          # (when it was replaced, truth of before)
+        self.opened = {}        # path -> when it was last read: an open vouches for a TTL
         self.ttl, self.negative_ttl = ttl, negative_ttl
         self.revalidate = revalidate    # every open asks
 
@@ -54,7 +51,8 @@ class Model:
         """Directory in the bucket, then what is local, then file in the bucket."""
         if path == "" or under(truth, path):
             return DIR
-        if path in self.local or path in self.kept or under(self.writing, path):
+        if path in self.local or path in self.kept or under(self.local, path) or \
+                under(self.writing, path):
             return DIR
         if path in self.writing or path in truth:
             return FILE
@@ -62,6 +60,9 @@ class Model:
 
     def kinds(self, path, now):
         found = {self.kind(path, t) for t in self.views(now, self.ttl)}
+        if path in self.truth and now - self.opened.get(path, -1e9) < self.ttl and \
+                not self.children_here(path) | {path} & (self.local | self.kept):
+            found.add(FILE)
         actual = self.kind(path, self.truth)
         if actual != NONE:
             # A miss is believed for the negative TTL only.
@@ -109,8 +110,10 @@ class Model:
         self.kept |= set(parents(path))
 
     def children_here(self, path):
-        """What of a directory is not in the bucket."""
-        return {p for p in self.local | self.kept | set(self.writing) if parent(p) == path}
+        """Names in a directory that are there whatever the bucket has."""
+        start = path + "/"
+        return {p[len(start):].split("/")[0] for p in self.local | self.kept | set(self.writing)
+                if p.startswith(start)}
 
     # another client's changes
 
@@ -164,7 +167,7 @@ class Model:
                 name = key[len(start):].split("/")[0]
                 if valid(name):
                     found.add(name)
-        return found | {p.rpartition("/")[2] for p in self.children_here(path)}
+        return found | self.children_here(path)
 
     def listing(self, path, now):
         """(errnos, names that must be there, names that may be) for a listing."""

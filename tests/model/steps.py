@@ -11,7 +11,7 @@ import os
 import random
 import time
 
-from model import DIR, FILE, NONE, parent, parents
+from model import DIR, FILE, NONE, parents
 
 NAMES = ["a", "b", "a-", "a.x", "é"]
 DEPTH = 3
@@ -63,6 +63,7 @@ class Runner:
         self.m = model
         self.slack = window_slack
         self.fds = {}
+        self.history = []       # what was done, for a report
         self.done = self.skipped = 0
 
     def full(self, path):
@@ -78,6 +79,8 @@ class Runner:
         now = time.monotonic()
         self.m.forget_past(now)
         did = getattr(self, "do_" + step[0])(*step[1:], now)
+        if did is not False:
+            self.history.append((round(now, 3), step))
         self.done += did is not False
         self.skipped += did is False
 
@@ -87,7 +90,7 @@ class Runner:
                 if isinstance(x, bytes):
                     return f"{len(x)} bytes {x[:40]!r}"
                 return errno.errorcode.get(x, x) if isinstance(x, int) else repr(x)
-            raise Difference(f"{what}: {show(got)}, not {' or '.join(map(show, allowed))}")
+            raise Difference(f"{what}: {show(got)}, not {' or '.join(str(show(a)) for a in allowed)}")
 
     @staticmethod
     def call(f):
@@ -122,6 +125,8 @@ class Runner:
         except OSError as e:
             got = e.errno
         self.expect(f"read {path}", allowed, got)
+        if isinstance(got, bytes):
+            self.m.opened[path] = time.monotonic() + self.slack
 
     def do_listdir(self, path, now):
         # Of the top nothing is known but our own names; a step never lists it.
@@ -135,7 +140,14 @@ class Runner:
         if len(names) != len(set(names)):
             raise Difference(f"listdir {path}: a name comes twice: {sorted(names)}")
         if not must <= set(names) <= may:
-            raise Difference(f"listdir {path}: {sorted(names)}, not {sorted(may)}")
+            odd = {n: self.kind_of(f"{path}/{n}") for n in set(names) ^ may}
+            raise Difference(f"listdir {path}: {sorted(names)}, not {sorted(may)}; {odd}")
+
+    def kind_of(self, path):
+        try:
+            return oct(os.stat(self.full(path)).st_mode)
+        except OSError as e:
+            return errno.errorcode[e.errno]
 
     def do_xattr(self, path, now):
         sure = self.m.sure(path, now)
@@ -279,7 +291,8 @@ class Runner:
         elif m.children_here(path):
             want = {errno.ENOTEMPTY} | ({errno.EPERM} if below else set())
         elif below not in ([], [marker]):
-            want = {errno.EPERM}
+            # the upload of an empty file may still be under way after its close
+            want = {errno.EPERM, errno.ENOTEMPTY}
         else:
             want = {0}
         got = self.call(lambda: os.rmdir(self.full(path)))

@@ -211,6 +211,14 @@ def test_directory_of_another_client_beats_a_file_being_written(mnt, bucket):
     os.close(fd)
 
 
+def test_object_in_use_becomes_a_directory(mnt, bucket):
+    bucket.put("a", b"1")
+    assert (mnt / "a").read_bytes() == b"1"
+    bucket.put("a/x", b"2")
+    wait_for(lambda: os.path.isdir(mnt / "a"), 2, "the directory is seen")
+    assert os.listdir(mnt / "a") == ["x"]
+
+
 # key zoo
 
 KEEP = ["plain", "with space", " lead", "trail ", "tab\there", "new\nline", "quote'", 'dq"', "back\\",
