@@ -122,6 +122,7 @@ static int serve(const struct options *o, const char *success, int ready_fd)
 	r = stack_start(o, &error, &stack);
 	if (r < 0)
 		return fail(error.what, error.cause);
+	resources_settle();
 	log_info(LOG_MAIN, "successfully mounted %s at %s", o->bucket, o->directory);
 	if (ready_fd >= 0) {
 		daemon_ready(ready_fd);

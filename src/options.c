@@ -16,7 +16,7 @@
 #include "base/parse.h"
 #include "options_check.h"
 
-enum kind { FLAG, STRING, NUMBER, OCTAL, TTL, CHOICE };
+enum kind { FLAG, STRING, NUMBER, OCTAL, TTL, CHOICE, LIST };
 
 struct option_def {
 	const char *section, *name;
@@ -145,6 +145,17 @@ static int bad_value(struct parser *p, const struct option_def *d, const char *v
 		     d->name, d->value, (unsigned long long)d->min, (unsigned long long)d->max);
 }
 
+static int store_list(struct parser *p, const struct option_def *d, const char *v)
+{
+	struct option_list *l = field(p, d);
+
+	if (l->n == d->max)
+		return usage(p, "the argument '--%s <%s>' can be used %llu times at most", d->name,
+			     d->value, (unsigned long long)d->max);
+	l->v[l->n++] = v;
+	return 0;
+}
+
 static int store(struct parser *p, const struct option_def *d, const char *v)
 {
 	int r = 0;
@@ -156,6 +167,8 @@ static int store(struct parser *p, const struct option_def *d, const char *v)
 	case STRING:
 		*(const char **)field(p, d) = v;
 		break;
+	case LIST:
+		return store_list(p, d, v);
 	case CHOICE:
 		*(const char **)field(p, d) = v;
 		r = is_choice(d->value, v) ? 0 : -EINVAL;
@@ -177,7 +190,7 @@ static int given(struct parser *p, const struct option_def *d, const char *v)
 {
 	size_t i = (size_t)(d - defs);
 
-	if (p->seen[i])
+	if (p->seen[i] && d->kind != LIST)
 		return usage(p, "the argument '--%s%s%s%s' cannot be used multiple times", d->name,
 			     d->value ? " <" : "", d->value ? d->value : "", d->value ? ">" : "");
 	p->seen[i] = true;

@@ -15,6 +15,14 @@
 #define TTL_INDEFINITE UINT64_MAX
 #define TTL_MAX	       UINT64_C(3153600000) /* seconds: 100 years, the peer's limit */
 
+#define OPTION_LIST_MAX 32
+
+/* An option that may be given several times. */
+struct option_list {
+	const char *v[OPTION_LIST_MAX];
+	unsigned n;
+};
+
 struct options {
 	const char *bucket, *directory; /* bucket without s3:// and prefix */
 	const char *prefix;		/* "" or ends in '/' */
@@ -22,6 +30,9 @@ struct options {
 
 	const char *region, *endpoint_url, *storage_class, *expected_bucket_owner;
 	const char *sse, *sse_kms_key_id, *profile, *ca_bundle, *user_agent_prefix, *log_directory;
+	const char *cache_control, *acl, *upload_checksums; /* NULL: not given */
+	struct option_list tag, metadata;
+	bool strict_metadata, if_none_match, infer_content_type, fixed_part_size;
 	bool force_path_style, requester_pays, no_sign_request;
 	bool read_only, allow_delete, allow_overwrite, auto_unmount, allow_root, allow_other;
 	bool immutable; /* implies read_only and indefinite TTLs */

@@ -7,6 +7,7 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -83,6 +84,31 @@ unsigned resources_loops(uint64_t max_threads)
 	uint64_t n = cores <= 5 ? 2 : min_u64(8, (uint64_t)cores / 2);
 
 	return (unsigned)(max_threads ? min_u64(n, max_threads) : n);
+}
+
+/*
+ * The dynamic linker and the libraries' constructors have touched most of the
+ * text of some thirty libraries. Executable mappings of files are never written
+ * (no text relocations), so that dropping them costs a fault on the next use
+ * and nothing else.
+ */
+void resources_settle(void)
+{
+	char line[4096], perms[8], path[2];
+	unsigned long from, to;
+	FILE *f = fopen("/proc/self/maps", "re");
+
+	if (!f)
+		return;
+	while (fgets(line, sizeof(line), f)) {
+		/* from-to perms offset device inode path */
+		if (sscanf(line, "%lx-%lx %7s %*s %*s %*s %1s", &from, &to, perms, path) != 4 ||
+		    strcmp(perms, "r-xp") != 0 || path[0] != '/')
+			continue;
+		if (madvise((void *)(uintptr_t)from, to - from, MADV_DONTNEED) < 0)
+			log_debug(LOG_MAIN, "madvise: %s", strerror(errno));
+	}
+	(void)fclose(f);
 }
 
 void resources_apply(void)

@@ -26,14 +26,15 @@
 #include "prefetch/prefetch.h"
 #include "resources.h"
 #include "s3/s3.h"
+#include "upload_options.h"
 
 #define LOOPS_MAX	  8
-#define PROBE_TIMEOUT_NS  (4 * NSEC_PER_SEC) /* a wrong setting is told within 5 s */
-#define DRAIN_TIMEOUT_NS  (3 * NSEC_PER_SEC) /* gone within 5 s of SIGTERM */
-#define DEFAULT_PART_SIZE (8 * MIB)	     /* the peer's */
-#define RANDOM_READ_BLOCK (128 * KIB)	     /* least bytes of a random read, users.md A4 */
+#define PROBE_TIMEOUT_NS  (4 * NSEC_PER_SEC)  /* a wrong setting is told within 5 s */
+#define DRAIN_TIMEOUT_NS  (30 * NSEC_PER_SEC) /* for what its writer has closed */
+#define DEFAULT_PART_SIZE (8 * MIB)	      /* the peer's */
+#define RANDOM_READ_BLOCK (128 * KIB)	      /* least bytes of a random read, users.md A4 */
 #define PARTS_IN_FLIGHT	  4
-#define TRIM_INTERVAL_NS  (5 * NSEC_PER_SEC) /* idle memory goes back after 10 s */
+#define TRIM_INTERVAL_NS  (2 * NSEC_PER_SEC) /* idle memory is back after 12 s */
 
 struct stack {
 	struct loop *loops[LOOPS_MAX];
@@ -44,6 +45,7 @@ struct stack {
 	struct budget *budget;
 	struct pf *pf;
 	struct fs *fs;
+	struct upload_options uploads;
 	bool mounted;
 
 	/* loop 0 only */
@@ -89,6 +91,7 @@ static void stack_free(struct stack *s)
 	for (unsigned i = 0; i < s->nloops; i++)
 		loop_free(s->loops[i]);
 	buf_fini(&s->user_agent);
+	upload_options_fini(&s->uploads);
 	free(s);
 }
 
@@ -181,6 +184,7 @@ static int start_client(struct stack *s, const struct options *o, struct stack_e
 			      .profile = o->profile,
 			      .requester_pays = o->requester_pays,
 			      .expected_owner = o->expected_bucket_owner,
+			      .upload_sum = upload_options_sum(o),
 			      .ca_bundle = o->ca_bundle ? o->ca_bundle : getenv("AWS_CA_BUNDLE")};
 	char why[512] = "";
 	int r = s3_client_new(&c, why, sizeof(why), &s->client);
@@ -271,9 +275,10 @@ static int start_fs(struct stack *s, const struct options *o, struct stack_error
 		.negative_ttl = ttl_ns(o->negative_metadata_ttl),
 		.write_part_size = part ? part : DEFAULT_PART_SIZE,
 		.parts_in_flight = PARTS_IN_FLIGHT,
-		.put_attrs = {.storage_class = o->storage_class,
-			      .sse = o->sse,
-			      .sse_kms_key_id = o->sse_kms_key_id},
+		.strict_metadata = o->strict_metadata,
+		.infer_content_type = o->infer_content_type,
+		.fixed_part_size = o->fixed_part_size,
+		.put_attrs = s->uploads.attrs,
 		.client = s->client,
 		.pf = s->pf,
 		.budget = s->budget,
@@ -299,11 +304,15 @@ static int start_fs(struct stack *s, const struct options *o, struct stack_error
 int stack_start(const struct options *o, struct stack_error *error, struct stack **ret)
 {
 	_cleanup_(stack_freep) struct stack *s = calloc(1, sizeof(*s));
+	char why[512] = "";
 	int r;
 
 	if (!s)
 		return failed(error, -ENOMEM, "Failed to start", "out of memory");
 	buf_init(&s->user_agent, 1024);
+	r = upload_options_make(o, &s->uploads, why, sizeof(why));
+	if (r < 0)
+		return failed(error, r, "Failed to start", "%s", *why ? why : strerror(-r));
 	r = start_loops(s, o, error);
 	if (r == 0)
 		r = start_client(s, o, error);

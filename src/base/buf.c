@@ -39,7 +39,7 @@ static int reserve(struct buf *b, size_t more)
 		return b->failed = -EMSGSIZE;
 	while (cap < b->len + more + 1)
 		cap *= 2;
-	if (cap == b->cap)
+	if (b->data && cap == b->cap)
 		return 0;
 	p = realloc(b->data, cap);
 	if (!p)
@@ -51,7 +51,7 @@ static int reserve(struct buf *b, size_t more)
 
 void buf_append(struct buf *b, const void *p, size_t len)
 {
-	if (reserve(b, len) < 0)
+	if (reserve(b, len) != 0)
 		return;
 	if (len)
 		memcpy(b->data + b->len, p, len);

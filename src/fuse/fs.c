@@ -20,14 +20,20 @@
 #include "base/log.h"
 #include "fuse/handle.h"
 #include "fuse/listing.h"
+#include "fuse/mime.h"
 #include "fuse/negative.h"
 #include "fuse/poke.h"
 #include "fuse/readdir.h"
 #include "fuse/state.h"
+#include "fuse/upload_journal.h"
+#include "fuse/upload_orphan.h"
+#include "fuse/upload_stray.h"
 #include "fuse/writer.h"
 
 #define TTL_MINIMAL NSEC_PER_SEC
 #define CLOSE_WAIT  (2 * NSEC_PER_SEC)
+#define ABORT_WAIT  (2 * NSEC_PER_SEC)
+#define ABORT_LOOK  (20 * NSEC_PER_MSEC)
 
 uint64_t fs_expiry(const struct fs *fs)
 {
@@ -108,9 +114,43 @@ static void set_config(struct fs *fs, const struct fs_config *c)
 		.part_size = c->write_part_size,
 		.parts_in_flight = c->parts_in_flight,
 		.overcommit_at = &fs->overcommit_at,
+		.journal = fs->journal,
 		.orphans = fs->orphans,
+		.strays = fs->strays,
+		.fixed_part_size = c->fixed_part_size,
+		.mime = fs->mime,
 		.attrs = c->put_attrs,
 	};
+}
+
+static void on_left(void *arg, const char *key, const char *id)
+{
+	struct fs *fs = arg;
+
+	log_info(LOG_FUSE, "upload %s of %s was left by a process that is gone", id, key);
+	upload_orphans_add(fs->orphans, key, id);
+}
+
+/* Who cares for uploads that are not simply completed or aborted. */
+static int open_uploads(struct fs *fs, const struct fs_config *c)
+{
+	_cleanup_(buf_fini) struct buf scope = BUF_INIT(4 * KIB);
+	int r = 0;
+
+	if (c->read_only)
+		return 0;
+	buf_printf(&scope, "%s %s", s3_client_endpoint(c->client), c->bucket);
+	if (buf_error(&scope) < 0)
+		return buf_error(&scope);
+	r = upload_journal_new(&fs->journal);
+	if (r == 0)
+		r = upload_orphans_new(c->client, c->loops[0], fs->journal, &fs->orphans);
+	if (r == 0)
+		r = upload_strays_new(c->client, c->loops[0], fs->orphans, fs->journal,
+				      &fs->strays);
+	if (r == 0)
+		upload_journal_open(fs->journal, NULL, buf_str(&scope), on_left, fs);
+	return r;
 }
 
 int fs_new(const struct fs_config *config, struct fs **ret)
@@ -126,7 +166,7 @@ int fs_new(const struct fs_config *config, struct fs **ret)
 	list_init(&fs->handles);
 	list_init(&fs->dirhandles);
 	fs->session.fd = fs->session.stopped_fd = -1;
-	watch_init(&fs->watch, config->loops[0]);
+	watch_init(&fs->watch, config->loops[0], &fs->ending);
 	sweep_init(fs);
 	fs->drain_fd = poke_open();
 	fs->bucket = strdup(config->bucket);
@@ -136,7 +176,9 @@ int fs_new(const struct fs_config *config, struct fs **ret)
 	else if (fs->bucket && fs->prefix)
 		r = itable_init(&fs->table);
 	if (r == 0)
-		r = upload_orphans_new(config->client, config->loops[0], &fs->orphans);
+		r = open_uploads(fs, config);
+	if (r == 0 && config->infer_content_type)
+		r = mime_load(NULL, NULL, &fs->mime);
 	if (r < 0) {
 		fs_free(fs);
 		return r;
@@ -206,6 +248,15 @@ static void close_streams(struct loop_task *t)
 	fs_poke(fs);
 }
 
+/* What is not aborted by then is in the journal, for the next mount. */
+static void wait_for_aborts(struct fs *fs)
+{
+	uint64_t end = clock_now() + ABORT_WAIT;
+
+	while (upload_journal_count(fs->journal) > 0 && clock_now() < end)
+		(void)poke_wait(fs->drain_fd, clock_now() + ABORT_LOOK);
+}
+
 unsigned fs_drain(struct fs *fs, uint64_t deadline)
 {
 	struct closer closer = {.task.run = close_streams, .fs = fs};
@@ -232,10 +283,11 @@ unsigned fs_drain(struct fs *fs, uint64_t deadline)
 		writer_fail(h, -EIO);
 		handle_unref(h);
 	}
+	wait_for_aborts(fs);
 	loop_post(fs->config.loops[0], &closer.task);
-	deadline = clock_now() + CLOSE_WAIT;
-	while (!atomic_load(&closer.done))
-		(void)poke_wait(fs->drain_fd, deadline); /* the loop runs: it will come */
+	while (!atomic_load(&closer.done)) /* the loop runs: it will come */
+		(void)poke_wait(fs->drain_fd, clock_now() + CLOSE_WAIT);
+	atomic_store(&fs->ending, true);
 	WITH_LOCK(&fs->lock);
 	return fs->uploads_lost - before;
 }
@@ -273,7 +325,10 @@ void fs_free(struct fs *fs)
 		}
 	}
 	session_fini(&fs->session);
+	upload_strays_free(fs->strays);
 	upload_orphans_free(fs->orphans);
+	upload_journal_close(fs->journal);
+	mime_free(fs->mime);
 	if (fs->drain_fd >= 0)
 		(void)close(fs->drain_fd);
 	free(fs->bucket);

@@ -46,6 +46,8 @@ struct fs_config {
 	uint64_t metadata_ttl, negative_ttl;
 	uint64_t write_part_size;
 	unsigned parts_in_flight;
+	bool strict_metadata; /* changes of mode, owner, times are refused, not ignored */
+	bool infer_content_type, fixed_part_size;
 	struct s3_put_attrs put_attrs;
 	unsigned max_background; /* 0: 64, as the peer */
 	bool debug_fuse;	 /* libfuse's own request dump on stderr */

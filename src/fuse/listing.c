@@ -116,9 +116,11 @@ static void retire_locked(struct fs *fs, struct page *p, struct list *dead)
 	list_del(&p->lru);
 	list_append(dead, &p->lru);
 	fs->npages--;
+	fs->page_keys -= p->s3->count;
 	if (!p->refresh)
 		return;
-	if (p->answers >= ANSWERS_ENOUGH) {
+	d->useful = p->answers >= ANSWERS_ENOUGH;
+	if (d->useful) {
 		d->skip_next = 0;
 		return;
 	}
@@ -138,7 +140,7 @@ void listing_sweep_locked(struct fs *fs, uint64_t now, struct list *dead)
 		if (p->expires <= now || p->mute)
 			retire_locked(fs, p, dead);
 	}
-	while (fs->npages > LISTING_PAGES_MAX)
+	while (fs->npages > LISTING_PAGES_MAX || fs->page_keys > LISTING_KEYS_MAX)
 		retire_locked(fs, list_entry(fs->pages.next, struct page, lru), dead);
 }
 
@@ -181,13 +183,14 @@ static void ready_locked(struct fs *fs, struct page *p, struct list *waiters, st
 		p->hi_len = s3->entries[s3->count - 1].key_len - p->prefix_len;
 	}
 	/* a truncated page without entries says nothing about where it ends */
-	if (p->err < 0 || s3->unordered || (s3->truncated && s3->count == 0))
+	if (p->err < 0 || !s3 || s3->unordered || (s3->truncated && s3->count == 0))
 		p->mute = true;
 	if (s3 && s3->count > 0)
 		itable_confirm(p->dir, p->expires);
 	if (!p->mute) {
 		list_append(&fs->pages, &page_ref(p)->lru);
 		fs->npages++;
+		fs->page_keys += s3->count;
 		p->dir->dir->big = p->hi || p->lo[0] || p->token;
 		if (!p->refresh) {
 			p->dir->dir->listed = now;
@@ -357,7 +360,7 @@ bool listing_wanted_locked(struct inode *dir, const char *name, size_t len, bool
 	}
 	if (loading(d) >= LOADING_MAX)
 		return false;
-	if (d->misses < MISSES_ENOUGH &&
+	if (d->misses < MISSES_ENOUGH && !d->useful &&
 	    !(known && d->listed != 0 && now - d->listed < LISTED_RECENT))
 		return false;
 	if (d->big)

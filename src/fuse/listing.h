@@ -21,7 +21,9 @@
 #include "s3/s3.h"
 
 #define LISTING_PAGE_KEYS 1000
-#define LISTING_PAGES_MAX 16 /* kept to answer lookups, in the whole mount */
+/* Kept to answer lookups, in the whole mount: many small directories or a few large ones. */
+#define LISTING_PAGES_MAX 256
+#define LISTING_KEYS_MAX  16000
 
 struct fs;
 struct inode;

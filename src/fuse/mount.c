@@ -30,6 +30,16 @@
 
 #include <fuse.h>
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+/* fuse_open_channel never frees the argument vector it makes of the options. */
+#define lsan_pause()  __lsan_disable()
+#define lsan_resume() __lsan_enable()
+#else
+#define lsan_pause()  (void)0
+#define lsan_resume() (void)0
+#endif
+
 #define MAX_READ_OPTION "max_read=1048576"
 #define FUSERMOUNT	"fusermount3"
 #define UNMOUNT_WAIT	(2 * NSEC_PER_SEC)
@@ -118,7 +128,9 @@ static int mount_here(const struct fs_config *config, const char *dir, char *why
 	said = why;
 	said_len = why_len;
 	errno = 0;
+	lsan_pause();
 	fd = fuse_open_channel(dir, buf_str(&options));
+	lsan_resume();
 	said = NULL;
 	if (fd < 0)
 		return errno > 0 ? -errno : -EIO;

@@ -13,7 +13,7 @@ struct fs;
 
 void open_file(struct fs *fs, fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi);
 void open_create(struct fs *fs, fuse_req_t req, uint64_t parent, const char *name,
-		 const struct fuse_file_info *fi);
+		 const struct fuse_file_info *want);
 void open_mknod(struct fs *fs, fuse_req_t req, uint64_t parent, const char *name, mode_t mode);
 
 #endif

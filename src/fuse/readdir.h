@@ -12,7 +12,7 @@
 
 struct fs;
 
-void readdir_open(struct fs *fs, fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi);
+void readdir_open(struct fs *fs, fuse_req_t req, uint64_t ino, const struct fuse_file_info *want);
 void readdir_read(struct fs *fs, fuse_req_t req, uint64_t ino, size_t size, uint64_t offset,
 		  const struct fuse_file_info *fi, bool plus);
 void readdir_release(struct fs *fs, fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi);

@@ -167,6 +167,7 @@ int fs_mount(struct fs *fs, const char *dir, char *why, size_t why_len)
 		fuse_set_log_func(NULL); /* back to stderr */
 	fs->check_owner = fs->config.allow_root || (!s->dir && !fs->config.allow_other);
 	s->fuse = fuse_session_new(&args, &fs_ops, sizeof(fs_ops), fs);
+	fuse_opt_free_args(&args);
 	(void)snprintf(path, sizeof(path), "/dev/fd/%d", fd);
 	if (!s->fuse || fuse_session_mount(s->fuse, path) < 0) {
 		(void)snprintf(why, why_len, "libfuse refuses the session");

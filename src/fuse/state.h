@@ -29,7 +29,10 @@ struct fs {
 	struct fs_config config; /* strings are ours */
 	char *bucket, *prefix;
 	struct upload_config upload_config;
+	struct upload_journal *journal;
 	struct upload_orphans *orphans;
+	struct upload_strays *strays;
+	struct mime *mime;
 	_Atomic uint64_t overcommit_at; /* see upload.h */
 	uid_t owner;			/* who mounted */
 	uint64_t ttl;			/* of names and attributes, nanoseconds */
@@ -48,11 +51,13 @@ struct fs {
 	struct list negative_lru;
 	struct list pages; /* all listing pages that may answer, oldest first: page.lru */
 	unsigned npages;
+	size_t page_keys; /* entries of all of them */
 	struct list handles; /* every open file handle: handle.node */
 	unsigned uploads;    /* write handles whose upload has not ended */
 	unsigned uploads_lost;
 	bool draining;
 	struct list dirhandles; /* every open directory handle: readdir.c */
+	_Atomic bool ending;	/* the loops are about to stop: no timer is armed again */
 	int drain_fd;		/* poke.h: `uploads` fell, or the streams were closed */
 };
 

@@ -19,6 +19,8 @@ static void arm(struct sweep *s)
 {
 	struct loop *l = s->fs->config.loops[0];
 
+	if (atomic_load(&s->fs->ending))
+		return;
 	if (loop_timer_set(l, &s->timer, clock_now() + PERIOD) < 0) {
 		atomic_store(&s->armed, false); /* the next page tries again */
 		log_warn(LOG_FUSE, "out of memory: listings are dropped late");

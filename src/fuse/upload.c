@@ -25,6 +25,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "fuse/mime.h"
 #include "fuse/upload_state.h"
 
 void after_init(struct after *a)
@@ -206,15 +207,32 @@ int upload_new(const struct upload_config *config, const char *key, struct uploa
 		return -ENOMEM;
 	}
 	u->config = config;
-	/* Parts wait in memory until the server has them: four must fit beside the readers. */
-	u->max_part = max_u64(config->part_size, budget_limit(config->budget) / 8);
+	/* Parts wait in memory until the server has them: there must be room for others. */
+	u->max_part = config->fixed_part_size
+			      ? config->part_size
+			      : max_u64(config->part_size, budget_limit(config->budget) / 4);
+	u->max_part = min_u64(u->max_part, S3_PART_MAX);
+	u->attrs = config->attrs;
+	if (config->mime)
+		u->attrs.content_type = mime_type(config->mime, key);
 	u->home = config->loops[hash_bytes(key, strlen(key), 0) % config->nloops];
+	u->whole.kind = s3_client_sum(config->client);
 	u->refs = 1;
 	lock_init(&u->lock, RANK_UPLOAD);
 	list_init(&u->queue);
 	list_init(&u->finishers);
 	*ret = u;
 	return 0;
+}
+
+enum s3_sum_kind upload_sum_kind(const struct upload *u)
+{
+	return u->whole.kind;
+}
+
+void upload_may_replace(struct upload *u)
+{
+	u->attrs.if_none_match = false;
 }
 
 struct upload *upload_ref(struct upload *u)

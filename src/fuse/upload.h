@@ -22,11 +22,14 @@
 #include <stdint.h>
 
 #include "base/macro.h"
-#include "fuse/upload_orphan.h"
 #include "s3/s3.h"
 
 struct budget;
+struct mime;
 struct upload;
+struct upload_journal;
+struct upload_orphans;
+struct upload_strays;
 
 struct upload_config {
 	struct s3_client *client; /* borrowed, as are budget and loops */
@@ -36,13 +39,20 @@ struct upload_config {
 	uint64_t part_size;	  /* of the first parts; grows with the part number */
 	unsigned parts_in_flight; /* per upload */
 	_Atomic uint64_t
-		*overcommit_at;		/* when a part last went beyond the budget; shared by all */
-	struct upload_orphans *orphans; /* gets uploads that could not be aborted; may be NULL */
-	struct s3_put_attrs attrs;	/* strings live as long as the config */
+		*overcommit_at; /* when a part last went beyond the budget; shared by all */
+	/* Each may be NULL: ids of ours; what could not be aborted; what was lost. */
+	struct upload_journal *journal;
+	struct upload_orphans *orphans;
+	struct upload_strays *strays;
+	bool fixed_part_size;
+	const struct mime *mime;   /* content types by name; NULL: none are sent */
+	struct s3_put_attrs attrs; /* strings live as long as the config */
 };
 
 /* Borrows `config`, which must outlive the upload. No request is sent. */
 int upload_new(const struct upload_config *config, const char *key, struct upload **ret) must_check;
+/* Before the first write: the key is known to be taken, attrs.if_none_match does not hold. */
+void upload_may_replace(struct upload *u);
 struct upload *upload_ref(struct upload *u);
 /* The last reference of an unfinished upload aborts it in the background. */
 void upload_unref(struct upload *u);

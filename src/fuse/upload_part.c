@@ -11,6 +11,8 @@
 
 #define GROW_FROM  5000 /* parts of the first size: 10,000 parts are S3's limit */
 #define GROW_EVERY 1000
+#define STRIDE	   (16 * KIB) /* copied and summed while it is in the first cache */
+#define JOIN_FROM  (32 * KIB)
 
 uint64_t upload_part_capacity(unsigned number, uint64_t first, uint64_t most)
 {
@@ -32,6 +34,7 @@ int upload_part_new(struct upload *u, unsigned number, uint64_t capacity, struct
 	p->upload = u;
 	p->number = number;
 	p->capacity = capacity;
+	p->sum.kind = upload_sum_kind(u);
 	*ret = p;
 	return 0;
 }
@@ -58,21 +61,38 @@ unsigned upload_part_wants(const struct upload_part *p)
 	return p->nslabs == 0 ? 1 : (unsigned)(p->capacity / PF_SLAB) - p->nslabs;
 }
 
-size_t upload_part_fill(struct upload_part *p, const void *data, size_t len)
+/* Both sums go on by one piece; joining two costs as much as summing some 10 KiB. */
+static void add_sum(struct upload_part *p, const void *data, size_t len, uint64_t piece,
+		    uint64_t *whole)
+{
+	if (len >= JOIN_FROM) {
+		p->sum.value = s3_sum_join(p->sum.kind, p->sum.value, piece, len);
+		*whole = s3_sum_join(p->sum.kind, *whole, piece, len);
+	} else {
+		p->sum.value = s3_sum(p->sum.kind, p->sum.value, data, len);
+		*whole = s3_sum(p->sum.kind, *whole, data, len);
+	}
+}
+
+size_t upload_part_fill(struct upload_part *p, const void *data, size_t len, uint64_t *whole)
 {
 	const char *from = data;
 	size_t left = min_u64(len, upload_part_room(p));
 	size_t copied = left;
+	uint64_t piece = 0;
 
 	while (left) {
 		size_t at = p->used % PF_SLAB;
-		size_t n = min_u64(left, PF_SLAB - at);
+		size_t n = min_u64(min_u64(left, PF_SLAB - at), STRIDE);
 
 		memcpy((char *)p->slabs[p->used / PF_SLAB] + at, from, n);
+		if (copied >= JOIN_FROM)
+			piece = s3_sum(p->sum.kind, piece, from, n);
 		p->used += n;
 		from += n;
 		left -= n;
 	}
+	add_sum(p, data, copied, piece, whole);
 	return copied;
 }
 

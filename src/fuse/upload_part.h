@@ -20,9 +20,10 @@ struct upload_part {
 	unsigned number;   /* from 1 */
 	uint64_t capacity; /* bytes, multiple of PF_SLAB */
 	uint64_t used;
-	unsigned nslabs;   /* slabs that are there */
-	unsigned borrowed; /* the first so many are the budget's, the others our own */
-	struct iovec *iov; /* filled by upload_part_seal */
+	struct s3_body_sum sum; /* of the bytes that are in it */
+	unsigned nslabs;	/* slabs that are there */
+	unsigned borrowed;	/* the first so many are the budget's, the others our own */
+	struct iovec *iov;	/* filled by upload_part_seal */
 	struct loop_task task;
 	union {
 		struct s3_upload_part_call send;
@@ -30,6 +31,9 @@ struct upload_part {
 	} call;
 	void *slabs[]; /* capacity / PF_SLAB */
 };
+
+/* In upload.c: what the upload's parts are summed with. */
+enum s3_sum_kind upload_sum_kind(const struct upload *u);
 
 int upload_part_new(struct upload *u, unsigned number, uint64_t capacity,
 		    struct upload_part **ret) must_check;
@@ -40,8 +44,11 @@ void upload_part_free(struct upload_part *p, struct budget *b);
 uint64_t upload_part_room(const struct upload_part *p);
 /* Slabs to ask for next: one at first, then all the rest, so that a part once begun can fill. */
 unsigned upload_part_wants(const struct upload_part *p);
-/* Copies up to `len` bytes into the room; returns how many. */
-size_t upload_part_fill(struct upload_part *p, const void *data, size_t len);
+/*
+ * Copies up to `len` bytes into the room; returns how many. The sum is taken of
+ * the bytes as they come, and *whole, of all before, is carried on.
+ */
+size_t upload_part_fill(struct upload_part *p, const void *data, size_t len, uint64_t *whole);
 /* Takes the missing slabs from the heap instead of the budget. 0 or -ENOMEM. */
 int upload_part_overcommit(struct upload_part *p) must_check;
 /* The filled bytes as iovecs in p->iov; *ret_n entries. 0 or -ENOMEM. */

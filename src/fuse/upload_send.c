@@ -8,10 +8,15 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "fuse/upload_journal.h"
+#include "fuse/upload_orphan.h"
 #include "fuse/upload_state.h"
+#include "fuse/upload_stray.h"
 
 static void report(struct upload *u, const char *what, const struct s3_error *e)
 {
@@ -83,7 +88,8 @@ static void send_part(struct loop_task *t)
 					  .upload_id = p->upload->upload_id,
 					  .number = p->number,
 					  .body = p->iov,
-					  .nbody = n};
+					  .nbody = n,
+					  .sum = &p->sum};
 	if (r < 0) {
 		c->call.error.err = r;
 		on_part_sent(&c->call);
@@ -121,9 +127,10 @@ static void send_put(struct loop_task *t)
 
 	*c = (struct s3_put_call){.call = {.done = on_put},
 				  .key = p->upload->key,
-				  .attrs = &p->upload->config->attrs,
+				  .attrs = &p->upload->attrs,
 				  .body = p->iov,
-				  .nbody = n};
+				  .nbody = n,
+				  .sum = &p->sum};
 	if (r < 0) {
 		c->call.error.err = r;
 		on_put(&c->call);
@@ -140,12 +147,15 @@ static void on_created(struct s3_call *c)
 	after_init(&a);
 	if (c->error.err < 0)
 		report(u, "CreateMultipartUpload", &c->error);
+	if (u->call.create.unclear)
+		upload_strays_add(u->config->strays, u->key, u->creating);
+	if (u->call.create.upload_id)
+		upload_journal_add(u->config->journal, u->key, u->call.create.upload_id);
 	lock_take(&u->lock);
 	u->requesting = false;
+	u->upload_id = take_ptr(&u->call.create.upload_id);
 	if (c->error.err < 0)
 		upload_fail_locked(u, c->error.err, &a);
-	else
-		u->upload_id = take_ptr(&u->call.create.upload_id);
 	request_over(u, &a);
 }
 
@@ -153,8 +163,11 @@ static void send_create(struct loop_task *t)
 {
 	struct upload *u = container_of(t, struct upload, task);
 
-	u->call.create = (struct s3_create_upload_call){
-		.call = {.done = on_created}, .key = u->key, .attrs = &u->config->attrs};
+	u->creating = clock_now();
+	u->call.create = (struct s3_create_upload_call){.call = {.done = on_created},
+							.key = u->key,
+							.attrs = &u->attrs,
+							.sum = u->whole.kind};
 	s3_create_upload(u->config->client, u->home, &u->call.create);
 }
 
@@ -166,6 +179,8 @@ static void on_completed(struct s3_call *c)
 	after_init(&a);
 	if (c->error.err < 0)
 		report(u, "CompleteMultipartUpload", &c->error);
+	else
+		upload_journal_remove(u->config->journal, u->upload_id);
 	lock_take(&u->lock);
 	u->requesting = false;
 	if (c->error.err < 0) {
@@ -176,17 +191,44 @@ static void on_completed(struct s3_call *c)
 	request_over(u, &a);
 }
 
+/* Whether what the server has, part by part, is what write(2) brought. */
+static bool parts_are_whole(const struct upload *u)
+{
+	uint64_t size = 0, sum = 0;
+
+	for (unsigned i = 0; i < u->last_number; i++) {
+		const struct s3_part *p = i < u->parts_cap ? &u->parts[i] : NULL;
+
+		if (!p || !p->etag[0] || (i > 0 && p->size == 0))
+			return false;
+		sum = s3_sum_join(u->whole.kind, sum, p->sum, p->size);
+		size += p->size;
+	}
+	return size == u->size && sum == u->whole.value;
+}
+
 static void send_complete(struct loop_task *t)
 {
 	struct upload *u = container_of(t, struct upload, task);
 
-	u->call.complete =
-		(struct s3_complete_call){.call = {.done = on_completed},
-					  .key = u->key,
-					  .upload_id = u->upload_id,
-					  .parts = u->parts,
-					  .nparts = u->last_number,
-					  .if_none_match = u->config->attrs.if_none_match};
+	if (!parts_are_whole(u)) {
+		struct s3_error *e = &u->call.complete.call.error;
+
+		*e = (struct s3_error){.cls = S3_LOCAL, .err = -EIO};
+		(void)snprintf(e->message, sizeof(e->message),
+			       "the %u parts are not the %llu bytes that were written",
+			       u->last_number, (unsigned long long)u->size);
+		on_completed(&u->call.complete.call);
+		return;
+	}
+
+	u->call.complete = (struct s3_complete_call){.call = {.done = on_completed},
+						     .key = u->key,
+						     .upload_id = u->upload_id,
+						     .parts = u->parts,
+						     .nparts = u->last_number,
+						     .sum = &u->whole,
+						     .if_none_match = u->attrs.if_none_match};
 	s3_complete(u->config->client, u->home, &u->call.complete);
 }
 
@@ -199,6 +241,8 @@ static void on_aborted(struct s3_call *c)
 	if (c->error.err < 0) {
 		report(u, "AbortMultipartUpload", &c->error);
 		upload_orphans_add(u->config->orphans, u->key, u->upload_id);
+	} else {
+		upload_journal_remove(u->config->journal, u->upload_id);
 	}
 	lock_take(&u->lock);
 	u->requesting = false;

@@ -18,6 +18,7 @@ struct upload {
 	const struct upload_config *config;
 	char *key;
 	uint64_t max_part;
+	struct s3_put_attrs attrs;
 	struct loop *home; /* control requests and the timer */
 
 	_Atomic int refs;
@@ -28,8 +29,9 @@ struct upload {
 	int error;
 	uint64_t size;
 	struct upload_part *filling;
-	struct list queue; /* full parts, not yet sent */
-	unsigned buffered; /* parts that exist: filling, queued, in flight */
+	struct s3_body_sum whole; /* kind: set at creation; value: of whoever copies */
+	struct list queue;	  /* full parts, not yet sent */
+	unsigned buffered;	  /* parts that exist: filling, queued, in flight */
 	unsigned in_flight;
 	unsigned last_number;  /* of the newest part */
 	struct s3_part *parts; /* results, by number - 1 */
@@ -45,6 +47,7 @@ struct upload {
 	struct budget_wait mem;
 
 	/* home loop only */
+	uint64_t creating; /* when Create was sent */
 	struct loop_task task, timer_task;
 	struct loop_timer timer;
 	union {

@@ -4,7 +4,8 @@
  * The writing side of an upload: copies the kernel's bytes into the part being
  * filled, waiting for memory (the first slab, then the rest of the part) or for
  * one of too many buffered parts to be sent. Runs on whichever thread brings
- * the write or grants the memory; one at a time per upload.
+ * the write or grants the memory; one at a time per upload. A full part is sent
+ * at once, so a write that is copied waits for nothing but the sending of others.
  */
 #include <errno.h>
 #include <string.h>
@@ -113,6 +114,15 @@ static int stash(struct upload_write *w)
 	return 0;
 }
 
+/* So many parts may exist before the next is begun: half the budget, however large they grow. */
+static unsigned parts_allowed_locked(const struct upload *u)
+{
+	uint64_t size = upload_part_capacity(u->last_number + 1, u->config->part_size, u->max_part);
+	uint64_t fit = budget_limit(u->config->budget) / 2 / max_u64(size, 1);
+
+	return (unsigned)max_u64(1, min_u64(fit, u->config->parts_in_flight + 1));
+}
+
 static int begin_part_locked(struct upload *u)
 {
 	unsigned number = u->last_number + 1;
@@ -142,19 +152,20 @@ static void arm_timer_locked(struct upload *u)
 
 enum step { COPY, OVER, WAITS, NEEDS_MEMORY };
 
-/* What the write does next; `filling` has room when it is COPY. */
+/*
+ * What the write does next; `filling` has room when it is COPY. A writer that is
+ * ahead is held back after its bytes were copied: into the first slab of a part
+ * too many, which costs less than to keep them elsewhere and copy them again.
+ */
 static enum step next_step_locked(struct upload *u, struct upload_write *w, int *ret_err)
 {
 	int r = u->error;
 
-	if (r == 0 && w->left == 0)
-		return OVER;
-	if (r == 0 && !u->filling && u->buffered > u->config->parts_in_flight) {
-		r = stash(w);
-		if (r == 0) {
-			u->waiting = TURN;
-			return WAITS;
-		}
+	if (r == 0 && w->left == 0) {
+		if (u->buffered <= parts_allowed_locked(u))
+			return OVER;
+		u->waiting = TURN;
+		return WAITS;
 	}
 	if (r == 0 && !u->filling)
 		r = begin_part_locked(u);
@@ -193,7 +204,7 @@ static bool get_memory(struct upload *u, struct upload_write *w, int *ret_err)
 static void copy_piece(struct upload *u, struct upload_write *w)
 {
 	struct upload_part *p = u->filling;
-	size_t n = upload_part_fill(p, w->from, w->left);
+	size_t n = upload_part_fill(p, w->from, w->left, &u->whole.value);
 	struct after a;
 
 	w->from += n;
@@ -253,6 +264,17 @@ void upload_advance(struct upload *u, struct upload_write *w)
 	upload_unref(u);
 }
 
+/* The rule that was broken is named once: after this no write comes through. */
+static void refuse_locked(struct upload *u, const struct upload_write *w, int err, struct after *a)
+{
+	log_warn(
+		LOG_FUSE,
+		"write of %zu bytes at %llu of %s, which has %llu: new files are written in order, "
+		"each byte once; the upload is given up",
+		w->len, (unsigned long long)w->offset, u->key, (unsigned long long)u->size);
+	upload_fail_locked(u, err, a);
+}
+
 void upload_write(struct upload *u, struct upload_write *w)
 {
 	struct after a;
@@ -269,7 +291,7 @@ void upload_write(struct upload *u, struct upload_write *w)
 	else if (u->state != OPEN)
 		err = -EIO;
 	else if (w->offset != u->size || u->writing)
-		upload_fail_locked(u, err = -EINVAL, &a);
+		refuse_locked(u, w, err = -EINVAL, &a);
 	else
 		u->writing = w;
 	upload_pump_locked(u, &a);

@@ -46,7 +46,8 @@ static void look(struct watch *w)
 	}
 	if (list_empty(&keep))
 		return;
-	if (loop_timer_set(w->loop, &w->timer, clock_now() + WATCH_MS * NSEC_PER_MSEC) < 0)
+	if (!atomic_load(w->ending) &&
+	    loop_timer_set(w->loop, &w->timer, clock_now() + WATCH_MS * NSEC_PER_MSEC) < 0)
 		log_warn(LOG_FUSE, "out of memory: interrupts are seen late");
 	WITH_LOCK(&w->lock);
 	list_splice(&w->requests, &keep);
@@ -62,9 +63,10 @@ static void on_timer(struct loop_timer *t)
 	look(container_of(t, struct watch, timer));
 }
 
-void watch_init(struct watch *w, struct loop *loop)
+void watch_init(struct watch *w, struct loop *loop, const _Atomic bool *ending)
 {
-	*w = (struct watch){.loop = loop, .task.run = on_task, .timer.fire = on_timer};
+	*w = (struct watch){
+		.loop = loop, .ending = ending, .task.run = on_task, .timer.fire = on_timer};
 	lock_init(&w->lock, RANK_HANDLE);
 	list_init(&w->requests);
 }

@@ -9,6 +9,7 @@
 #ifndef FUSE_WATCH_H
 #define FUSE_WATCH_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/list.h"
@@ -21,7 +22,8 @@ struct request;
 
 struct watch {
 	/* set at creation */
-	struct loop *loop; /* where the looking is done */
+	struct loop *loop;	    /* where the looking is done */
+	const _Atomic bool *ending; /* no timer may be armed any more */
 
 	struct lock lock;
 	/* under lock */
@@ -32,7 +34,7 @@ struct watch {
 	struct loop_timer timer; /* owner loop only */
 };
 
-void watch_init(struct watch *w, struct loop *loop);
+void watch_init(struct watch *w, struct loop *loop, const _Atomic bool *ending);
 /* After the loops have stopped: drops what is left. */
 void watch_fini(struct watch *w);
 /* Any thread, any lock of libfuse held. */

@@ -60,43 +60,34 @@ static int may_write_locked(struct handle *h)
 	return h->state == WRITER_DONE && h->err < 0 ? h->err : -EIO;
 }
 
-static void finish_one(struct write *w)
+/* What the write means for the file; the handle is ready for the next one. */
+static struct write *finish_one(struct write *w)
 {
 	struct handle *h = w->handle;
-	int err = w->up.err;
-
-	if (err == 0) {
-		WITH_LOCK(&h->fs->lock);
-		if (h->inode->writer == h)
-			h->inode->size = w->up.offset + w->up.len;
-	} else {
-		writer_fail(h, err == -EINTR ? -EIO : err);
-	}
-	if (err < 0)
-		(void)reply_err(&w->r, err);
-	else
-		(void)reply_write(&w->r, w->up.len);
-}
-
-static struct write *next_write(struct handle *h)
-{
 	struct list *n;
 
+	if (w->up.err < 0)
+		writer_fail(h, w->up.err == -EINTR ? -EIO : w->up.err);
 	WITH_LOCK(&h->fs->lock);
+	if (w->up.err == 0 && h->inode->writer == h)
+		h->inode->size = w->up.offset + w->up.len;
 	n = list_pop(&h->writes);
 	h->writing = n != NULL;
 	return n ? list_entry(n, struct write, node) : NULL;
 }
 
+/* The answer comes last: the kernel sends the next write at once, to another loop. */
 static void on_written(struct upload_write *up)
 {
 	struct write *w = container_of(up, struct write, up);
 	struct handle *h = handle_ref(w->handle);
-	struct write *next;
+	struct write *next = finish_one(w);
 
-	finish_one(w);
+	if (up->err < 0)
+		(void)reply_err(&w->r, up->err);
+	else
+		(void)reply_write(&w->r, up->len);
 	request_unref(&w->r);
-	next = next_write(h);
 	if (next)
 		upload_write(h->upload, &next->up);
 	handle_unref(h);

@@ -71,6 +71,8 @@ int writer_start(struct handle *h)
 		h->tgid = 0;
 	r = upload_new(&fs->upload_config, key, &h->upload);
 	free(key);
+	if (r == 0 && h->inode->existed)
+		upload_may_replace(h->upload);
 	return r;
 }
 
@@ -136,7 +138,7 @@ static bool settle(struct handle *h, int err, const struct s3_object *o)
 			find_changed_locked(fs, i->parent, i->name, i->name_len);
 		if (i->writer == h) {
 			i->writer = NULL;
-			if (err == 0)
+			if (err == 0 && o)
 				succeeded_locked(fs, i, o);
 			else
 				failed_locked(fs, i, h->old_size);

@@ -268,6 +268,13 @@ static bool may_sleep(struct loop *l)
 	return l->asleep;
 }
 
+/* From here on until the next sleep, what is posted is found without a wake-up. */
+static void woken(struct loop *l)
+{
+	WITH_LOCK(&l->lock);
+	l->asleep = false;
+}
+
 /* Only what had ended before: an operation that ends at once waits for the next turn. */
 static void dispatch(struct loop *l)
 {
@@ -302,6 +309,7 @@ static bool turn(struct loop *l)
 	if (timers_next(&l->timers) != NO_DEADLINE)
 		timers_fire(&l->timers, clock_now(), TIMERS_PER_TURN);
 	l->backend->ops->wait(l->backend, may_sleep(l) ? until(timers_next(&l->timers)) : 0);
+	woken(l);
 	dispatch(l);
 	return true;
 }

@@ -11,7 +11,7 @@
 #include "prefetch/fetch.h"
 
 /* Fetches what is missing of one predicted extent, by parts, as far as memory goes. */
-void fetch_ahead(struct pf_stream *s, const struct extent *x, uint64_t part, struct cursor *cursor)
+void fetch_ahead(struct pf_stream *s, const struct cursor_plan *plan, const struct extent *x)
 {
 	struct object *o = s->object;
 	struct pf *pf = o->pf;
@@ -27,15 +27,15 @@ void fetch_ahead(struct pf_stream *s, const struct extent *x, uint64_t part, str
 			while (run.first < run.end &&
 			       object_state_locked(o, run.first) != CELL_EMPTY)
 				run.first++;
-			n = object_empty_run_locked(o, run.first,
-						    min_u64(run.end, run.first + part / PF_CELL));
+			n = object_empty_run_locked(
+				o, run.first, min_u64(run.end, run.first + plan->part / PF_CELL));
 			if (n == 0 || o->stale || s->closed)
 				return;
 			if (budget_try(pf->config.budget, (unsigned)n, BUDGET_SPECULATIVE) &&
 			    fetch_new_locked(o, run.first, n, /* demand= */ false, &f) < 0)
 				budget_unreserve(pf->config.budget, (unsigned)n);
-			if (!f && reclaimed && cursor)
-				cursor_stopped(cursor, run.first * PF_CELL);
+			if (!f && reclaimed && plan->sequential)
+				cursor_stopped(&s->cursors, plan->cursor, run.first * PF_CELL);
 		}
 		if (f) {
 			lane_launch(pf, f);

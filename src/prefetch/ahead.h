@@ -8,9 +8,9 @@
 #include "prefetch/stream.h"
 
 /*
- * Fetches what is missing of an extent by GETs of `part` bytes, as far as memory
- * goes. `cursor`: told where it stopped, or NULL.
+ * Fetches what is missing of an extent of a plan, as far as memory goes; tells
+ * the cursor where it stopped.
  */
-void fetch_ahead(struct pf_stream *s, const struct extent *x, uint64_t part, struct cursor *cursor);
+void fetch_ahead(struct pf_stream *s, const struct cursor_plan *plan, const struct extent *x);
 
 #endif

@@ -112,19 +112,19 @@ bool budget_tight(struct budget *b)
 }
 
 /* What the class may hold at most at this moment. */
-static unsigned cap_locked(const struct budget *b, int class)
+static unsigned cap_locked(const struct budget *b, int cls)
 {
-	int other = !class;
+	int other = !cls;
 
 	if (b->used[other] > 0 || !list_empty(&b->line[other]))
 		return b->limit - b->limit / 4;
 	return b->limit;
 }
 
-static bool fits_locked(const struct budget *b, int class, unsigned cells)
+static bool fits_locked(const struct budget *b, int cls, unsigned cells)
 {
 	return b->used[READS] + b->used[UPLOADS] + cells <= b->limit &&
-	       b->used[class] + cells <= cap_locked(b, class);
+	       b->used[cls] + cells <= cap_locked(b, cls);
 }
 
 static bool nobody_waits_locked(const struct budget *b)
@@ -157,11 +157,11 @@ void budget_unreserve(struct budget *b, unsigned cells)
 	b->used[READS] -= cells;
 }
 
-static unsigned head_need_locked(const struct budget *b, int class)
+static unsigned head_need_locked(const struct budget *b, int cls)
 {
-	struct list *n = b->line[class].next;
+	struct list *n = b->line[cls].next;
 
-	if (class == READS)
+	if (cls == READS)
 		return list_entry(n, struct budget_claim, node)->cells;
 	return list_entry(n, struct budget_wait, node)->slabs * POOL_SLAB_CELLS;
 }
@@ -181,23 +181,23 @@ static bool take_slabs_locked(struct budget *b, struct budget_wait *w)
 }
 
 /* Takes the head of one line into `granted`; false: it must stay. */
-static bool grant_head_locked(struct budget *b, int class, struct list *granted)
+static bool grant_head_locked(struct budget *b, int cls, struct list *granted)
 {
-	struct list *n = b->line[class].next;
-	unsigned need = head_need_locked(b, class);
+	struct list *n = b->line[cls].next;
+	unsigned need = head_need_locked(b, cls);
 
-	if (!fits_locked(b, class, need))
+	if (!fits_locked(b, cls, need))
 		return false;
-	if (class == UPLOADS && !take_slabs_locked(b, list_entry(n, struct budget_wait, node)))
+	if (cls == UPLOADS && !take_slabs_locked(b, list_entry(n, struct budget_wait, node)))
 		return false;
-	b->used[class] += need;
-	if (class == UPLOADS)
+	b->used[cls] += need;
+	if (cls == UPLOADS)
 		list_entry(n, struct budget_wait, node)->queued = false;
 	else
 		list_entry(n, struct budget_claim, node)->queued = false;
 	list_del(n);
-	list_append(&granted[class], n);
-	b->turn = !class;
+	list_append(&granted[cls], n);
+	b->turn = !cls;
 	return true;
 }
 
@@ -219,11 +219,11 @@ static int whose_turn_locked(const struct budget *b)
 static bool grant_some_locked(struct budget *b, struct list *granted)
 {
 	bool any = false;
-	int class = whose_turn_locked(b);
+	int cls = whose_turn_locked(b);
 
-	while (class >= 0 && grant_head_locked(b, class, granted)) {
+	while (cls >= 0 && grant_head_locked(b, cls, granted)) {
 		any = true;
-		class = whose_turn_locked(b);
+		cls = whose_turn_locked(b);
 	}
 	if (any)
 		note_line_locked(b);
@@ -301,17 +301,17 @@ bool budget_unclaim(struct budget *b, struct budget_claim *c)
 static unsigned lack(struct budget *b)
 {
 	unsigned all, own, need;
-	int class;
+	int cls;
 
 	WITH_LOCK(&b->lock);
-	class = whose_turn_locked(b);
-	if (class < 0)
+	cls = whose_turn_locked(b);
+	if (cls < 0)
 		return 0;
-	need = head_need_locked(b, class);
+	need = head_need_locked(b, cls);
 	all = b->used[READS] + b->used[UPLOADS] + need;
-	own = b->used[class] + need;
+	own = b->used[cls] + need;
 	all = all > b->limit ? all - b->limit : 0;
-	own = own > cap_locked(b, class) ? own - cap_locked(b, class) : 0;
+	own = own > cap_locked(b, cls) ? own - cap_locked(b, cls) : 0;
 	return all > own ? all : own;
 }
 

@@ -24,7 +24,7 @@
 #include "prefetch/cursor.h"
 
 #include <assert.h>
-#include <stddef.h>
+#include <stdlib.h>
 
 #include "base/macro.h"
 #include "prefetch/prefetch.h"
@@ -50,13 +50,26 @@ static bool belongs(const struct cursor *c, uint64_t offset, uint64_t end)
 	return false;
 }
 
+struct cursor *cursor_at(struct cursor_set *set, unsigned i)
+{
+	if (set->all)
+		return i < CURSORS ? &set->all[i] : NULL;
+	return i == 0 ? &set->one : NULL;
+}
+
+void cursor_fini(struct cursor_set *set)
+{
+	free(set->all);
+	set->all = NULL;
+}
+
 /* The cursor whose end is nearest. */
 static struct cursor *find(struct cursor_set *set, uint64_t offset, uint64_t end)
 {
-	struct cursor *best = NULL;
+	struct cursor *best = NULL, *c;
 	uint64_t best_gap = UINT64_MAX;
 
-	for (struct cursor *c = set->at; c < set->at + CURSORS; c++) {
+	for (unsigned i = 0; (c = cursor_at(set, i)); i++) {
 		uint64_t gap = offset > c->next ? offset - c->next : c->next - offset;
 
 		if (gap < best_gap && belongs(c, offset, end)) {
@@ -67,12 +80,23 @@ static struct cursor *find(struct cursor_set *set, uint64_t offset, uint64_t end
 	return best;
 }
 
+/* Makes room for all cursors; without memory the file goes on with one. */
+static void expand(struct cursor_set *set)
+{
+	set->all = calloc(CURSORS, sizeof(*set->all));
+	if (set->all)
+		set->all[0] = set->one;
+}
+
 /* An unused one, else the NEW one, else the sequential one that rested longest. */
 static struct cursor *replace(struct cursor_set *set)
 {
-	struct cursor *best = set->at;
+	struct cursor *best, *c;
 
-	for (struct cursor *c = set->at; c < set->at + CURSORS; c++) {
+	if (!set->all && set->one.kind != CURSOR_UNUSED)
+		expand(set);
+	best = cursor_at(set, 0);
+	for (unsigned i = 0; (c = cursor_at(set, i)); i++) {
 		if (c->kind == CURSOR_UNUSED)
 			return c;
 		if (c->kind < best->kind || (c->kind == best->kind && c->used < best->used))
@@ -89,7 +113,9 @@ static void start(struct cursor *c, uint64_t offset, uint64_t end)
 /* Reads that came early started cursors of their own: take them in. */
 static void absorb(struct cursor_set *set, struct cursor *c)
 {
-	for (struct cursor *d = set->at; d < set->at + CURSORS; d++) {
+	struct cursor *d;
+
+	for (unsigned i = 0; (d = cursor_at(set, i)); i++) {
 		if (d == c || d->kind != CURSOR_NEW || d->begin < c->begin || d->begin > c->next)
 			continue;
 		if (d->next > c->next)
@@ -119,18 +145,19 @@ static bool advance(struct cursor *c, uint64_t offset, uint64_t end)
 }
 
 /* What another cursor has read already will not be read again by this one. */
-static uint64_t stop_at_others(const struct cursor_set *set, const struct cursor *c,
-			       uint64_t target)
+static uint64_t stop_at_others(struct cursor_set *set, const struct cursor *c, uint64_t target)
 {
-	for (const struct cursor *d = set->at; d < set->at + CURSORS; d++)
+	const struct cursor *d;
+
+	for (unsigned i = 0; (d = cursor_at(set, i)); i++)
 		if (d->kind == CURSOR_SEQUENTIAL && d->begin >= c->next && d->begin < target)
 			target = d->begin;
 	return target;
 }
 
 /* Asks for whole parts beyond the edge as soon as the window has room for one. */
-static void plan_window(const struct cursor_set *set, struct cursor *c,
-			const struct cursor_limits *l, struct cursor_plan *p)
+static void plan_window(struct cursor_set *set, struct cursor *c, const struct cursor_limits *l,
+			struct cursor_plan *p)
 {
 	uint64_t target = stop_at_others(set, c, c->next + c->window.size), begin;
 
@@ -213,7 +240,8 @@ void cursor_read(struct cursor_set *set, uint64_t offset, uint64_t len, bool wai
 	}
 	c->used = set->tick;
 	if (c->kind == CURSOR_SEQUENTIAL) {
-		ret->cursor = c;
+		ret->sequential = true;
+		ret->cursor = set->all ? (unsigned)(c - set->all) : 0;
 		plan_window(set, c, l, ret);
 		return;
 	}
@@ -222,8 +250,10 @@ void cursor_read(struct cursor_set *set, uint64_t offset, uint64_t len, bool wai
 		plan_stride(set, offset, len, l, ret);
 }
 
-void cursor_stopped(struct cursor *c, uint64_t pos)
+void cursor_stopped(struct cursor_set *set, unsigned cursor, uint64_t pos)
 {
-	if (c->edge > pos)
+	struct cursor *c = cursor_at(set, cursor);
+
+	if (c && c->edge > pos)
 		c->edge = pos;
 }

@@ -25,11 +25,13 @@ struct cursor {
 	uint8_t strays; /* reads out of place since the last in place */
 };
 
+/* Zeroed is empty. Most files have one reader: the others are made when needed. */
 struct cursor_set {
-	struct cursor at[CURSORS];
-	uint64_t last; /* offset of the last read that was not sequential */
-	int64_t delta; /* its distance from the one before */
-	uint32_t tick; /* number of reads; 0: none yet */
+	struct cursor one;
+	struct cursor *all; /* CURSORS of them, or NULL: `one` is all there is */
+	uint64_t last;	    /* offset of the last read that was not sequential */
+	int64_t delta;	    /* its distance from the one before */
+	uint32_t tick;	    /* number of reads; 0: none yet */
 	uint8_t repeats;
 };
 
@@ -51,8 +53,9 @@ struct cursor_plan {
 	struct extent need;		   /* to fetch now where it is missing */
 	struct extent ahead[CURSOR_AHEAD]; /* to be fetched before it is asked for */
 	unsigned nahead;
-	uint64_t part;	       /* bytes of one GET of `ahead` */
-	struct cursor *cursor; /* the sequential one that it belongs to, or NULL */
+	uint64_t part;	 /* bytes of one GET of `ahead` */
+	bool sequential; /* `cursor` is the number of the sequential one that it belongs to */
+	unsigned cursor;
 };
 
 /*
@@ -61,7 +64,10 @@ struct cursor_plan {
  */
 void cursor_read(struct cursor_set *set, uint64_t offset, uint64_t len, bool waited,
 		 const struct cursor_limits *limits, struct cursor_plan *ret);
-/* Fetching ahead stopped at `pos`: ask again from there. */
-void cursor_stopped(struct cursor *c, uint64_t pos);
+/* Fetching ahead of a cursor stopped at `pos`: ask again from there. */
+void cursor_stopped(struct cursor_set *set, unsigned cursor, uint64_t pos);
+/* The i-th cursor, NULL behind the last. */
+struct cursor *cursor_at(struct cursor_set *set, unsigned i);
+void cursor_fini(struct cursor_set *set);
 
 #endif

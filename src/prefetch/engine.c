@@ -11,10 +11,12 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "prefetch/window.h"
 
-#define EXPIRE_MS 10000
-#define TOGETHER  (96 * MIB) /* several readers may have this much ahead in all */
-#define FAR_US	  4000	     /* a server on this machine or in this rack answers sooner */
+#define READ_EXPIRES_MS	 4000	    /* the kernel has it as well */
+#define FRESH_EXPIRES_MS 8000	    /* a slow reader may still come for it */
+#define TOGETHER	 (96 * MIB) /* several readers may have this much ahead in all */
+#define FAR_US		 4000	    /* a server on this machine or in this rack answers sooner */
 
 static unsigned reclaim(void *arg, unsigned cells)
 {
@@ -51,7 +53,7 @@ void pf_free(struct pf *pf)
 {
 	if (!pf)
 		return;
-	lru_expire(pf, 0);
+	lru_expire(pf, 0, 0);
 	assert(pf->objects.count == 0);
 	budget_set_reclaim(pf->config.budget, NULL, NULL);
 	hash_fini(&pf->objects);
@@ -63,9 +65,9 @@ void pf_free(struct pf *pf)
 
 void pf_trim(struct pf *pf)
 {
-	lru_expire(pf, EXPIRE_MS);
-	budget_relieve(pf->config.budget);
 	budget_trim(pf->config.budget);
+	lru_expire(pf, READ_EXPIRES_MS, FRESH_EXPIRES_MS);
+	budget_relieve(pf->config.budget);
 }
 
 /* Turns the figures over when a second has passed. Races cost a second's figure. */
@@ -108,7 +110,8 @@ uint64_t pf_window_cap(struct pf *pf)
 
 	if (active > 1)
 		total = min_u64(total, max_u64(TOGETHER, limit / 4));
-	return min_u64(pf->config.max_window, total / (active ? active : 1));
+	total = max_u64(total / (active ? active : 1), WINDOW_MIN);
+	return min_u64(pf->config.max_window, total);
 }
 
 void pf_note_head(struct pf *pf, uint64_t ns)

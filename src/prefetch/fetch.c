@@ -180,19 +180,19 @@ static void on_data(struct source_fetch *sf, uint64_t pos, size_t len)
 	struct fetch *f = container_of(sf, struct fetch, source);
 	struct object *o = f->object;
 	struct list full = LIST_INIT(full);
-	uint64_t index = pos / PF_CELL, end = pos + len;
+	uint64_t index = pos / PF_CELL, complete;
 
 	if (f->ncells == 0)
 		return;
-	assert(pos == f->filled && end <= fetch_end(f));
-	f->filled = end;
-	if (end / PF_CELL == index && end != fetch_end(f))
+	assert(pos == f->filled && pos + len <= fetch_end(f));
+	f->filled = pos + len;
+	/* The object's last cell may be short. */
+	complete = f->filled == fetch_end(f) ? f->first + f->ncells : f->filled / PF_CELL;
+	if (index == complete)
 		return;
 	{
 		WITH_LOCK(&o->lock);
-		for (;
-		     (index + 1) * PF_CELL <= end || (end == fetch_end(f) && index * PF_CELL < end);
-		     index++) {
+		for (; index < complete; index++) {
 			cell_ready_locked(fetch_cell(f, index));
 			if (!list_empty(&o->parked))
 				wake_readers_locked(o, index, &full);

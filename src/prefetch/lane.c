@@ -3,9 +3,9 @@
 /*
  * Where GETs run. A read that waits is fetched on the loop that it arrived on,
  * which saves a wake-up; what is fetched ahead goes to the loop with the least
- * to receive, so that one sequential reader uses all of them. Each loop has a
- * limit of GETs in flight; demand is first in line and may go beyond the limit
- * of what is fetched ahead.
+ * to receive, so that one sequential reader uses all of them. Each loop has two
+ * limits of GETs in flight, so that neither kind starves the other: a read may
+ * well wait for what somebody began to fetch ahead.
  *
  * Lists and counters: owner loop only.
  */
@@ -15,8 +15,9 @@
 #include "prefetch/engine.h"
 #include "prefetch/fetch.h"
 
-#define MAX_RUNNING 64 /* GETs in flight on one loop */
-#define MAX_AHEAD   16 /* of them fetching ahead */
+/* GETs in flight on one loop. */
+#define MAX_DEMAND 64
+#define MAX_AHEAD  16
 
 void lane_init(struct lane *l, struct loop *loop)
 {
@@ -26,23 +27,28 @@ void lane_init(struct lane *l, struct loop *loop)
 	atomic_init(&l->load, 0);
 }
 
+static struct fetch *lane_next(struct lane *l)
+{
+	struct list *n = NULL;
+
+	if (l->running_demand < MAX_DEMAND)
+		n = list_pop(&l->demand);
+	if (!n && l->running_ahead < MAX_AHEAD)
+		n = list_pop(&l->ahead);
+	return n ? list_entry(n, struct fetch, node) : NULL;
+}
+
 static void lane_pump(struct lane *l)
 {
-	struct list *n;
+	struct fetch *f;
 
-	while (l->running < MAX_RUNNING) {
-		struct fetch *f;
-
-		n = list_pop(&l->demand);
-		if (!n && l->running_ahead < MAX_AHEAD)
-			n = list_pop(&l->ahead);
-		if (!n)
-			return;
-		f = list_entry(n, struct fetch, node);
+	while ((f = lane_next(l))) {
 		if (!f->source.demand && fetch_given_up(f))
 			continue;
-		l->running++;
-		l->running_ahead += !f->source.demand;
+		if (f->source.demand)
+			l->running_demand++;
+		else
+			l->running_ahead++;
 		f->started = true;
 		fetch_start(f);
 	}
@@ -100,7 +106,9 @@ void lane_ended(struct lane *l, struct fetch *f)
 	atomic_fetch_sub_explicit(&l->load, f->source.length, memory_order_relaxed);
 	if (!f->started)
 		return;
-	l->running--;
-	l->running_ahead -= !f->source.demand;
+	if (f->source.demand)
+		l->running_demand--;
+	else
+		l->running_ahead--;
 	lane_pump(l);
 }

@@ -21,7 +21,7 @@ struct lane {
 
 	/* owner loop only */
 	struct list demand, ahead; /* struct fetch, not started */
-	unsigned running, running_ahead;
+	unsigned running_demand, running_ahead;
 
 	/* atomic: bytes handed to this lane and not done */
 	_Atomic uint64_t load;

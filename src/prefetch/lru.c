@@ -18,6 +18,8 @@
 #include "prefetch/engine.h"
 #include "prefetch/object.h"
 
+/* Below this many cells nothing can be spared. */
+#define SPARE_FROM (16 * MIB / PF_CELL)
 #define PASSED_MAX (16 * MIB / PF_CELL)
 #define USED_MAX   (32 * MIB / PF_CELL)
 
@@ -45,6 +47,7 @@ void lru_init(struct lru *l, unsigned cells)
 	l->cap[LRU_USED] = (unsigned)min_u64(cells / 8, USED_MAX);
 	l->cap[LRU_SHARED] = cells / 4;
 	l->cap[LRU_FRESH] = cells;
+	l->spared = cells >= SPARE_FROM ? cells / 2 : 0;
 }
 
 void lru_fini(struct lru *l)
@@ -54,17 +57,17 @@ void lru_fini(struct lru *l)
 	lock_fini(&l->lock);
 }
 
-bool lru_add(struct lru *l, struct cell *c, enum lru_class class)
+bool lru_add(struct lru *l, struct cell *c, enum lru_class cls)
 {
 	uint32_t now = now_ms();
 
 	WITH_LOCK(&l->lock);
 	assert(!c->in_lru);
 	c->in_lru = true;
-	c->lru_class = (uint8_t) class;
+	c->lru_class = (uint8_t)cls;
 	c->idle_ms = now;
-	list_append(&l->head[class], &c->lru);
-	return ++l->count[class] > l->cap[class];
+	list_append(&l->head[cls], &c->lru);
+	return ++l->count[cls] > l->cap[cls];
 }
 
 static void take_out_locked(struct lru *l, struct cell *c)
@@ -81,17 +84,22 @@ void lru_del(struct lru *l, struct cell *c)
 		take_out_locked(l, c);
 }
 
-/* The oldest cell of a class that has rested for `age` ms. */
-static bool pick(struct lru *l, enum lru_class class, uint32_t now, uint32_t age,
-		 struct victim *ret)
+/* What may be taken from a class. */
+struct rule {
+	uint32_t now, age; /* ms: only what has rested this long */
+	unsigned spared;   /* as many must stay */
+};
+
+/* The oldest cell of a class. */
+static bool pick(struct lru *l, enum lru_class cls, const struct rule *rule, struct victim *ret)
 {
 	struct cell *c;
 
 	WITH_LOCK(&l->lock);
-	if (list_empty(&l->head[class]))
+	if (l->count[cls] <= rule->spared)
 		return false;
-	c = list_entry(l->head[class].next, struct cell, lru);
-	if (now - c->idle_ms < age)
+	c = list_entry(l->head[cls].next, struct cell, lru);
+	if (rule->now - c->idle_ms < rule->age)
 		return false;
 	take_out_locked(l, c);
 	ret->object = object_ref(cell_slot(c)->object);
@@ -117,13 +125,14 @@ static bool evict(const struct victim *v)
 	return idle;
 }
 
-static unsigned reclaim_class(struct pf *pf, enum lru_class class, uint32_t age, unsigned cells)
+static unsigned reclaim_class(struct pf *pf, enum lru_class cls, uint32_t age, unsigned spared,
+			      unsigned cells)
 {
-	uint32_t now = now_ms();
+	const struct rule rule = {.now = now_ms(), .age = age, .spared = spared};
 	unsigned freed = 0;
 	struct victim v;
 
-	while (freed < cells && pick(&pf->lru, class, now, age, &v))
+	while (freed < cells && pick(&pf->lru, cls, &rule, &v))
 		freed += evict(&v);
 	return freed;
 }
@@ -132,8 +141,9 @@ unsigned lru_reclaim(struct pf *pf, unsigned cells)
 {
 	unsigned freed = 0;
 
-	for (int class = 0; class < LRU_CLASSES && freed < cells; class ++)
-		freed += reclaim_class(pf, (enum lru_class) class, 0, cells - freed);
+	for (int cls = 0; cls < LRU_CLASSES && freed < cells; cls++)
+		freed += reclaim_class(pf, (enum lru_class)cls, 0,
+				       cls == LRU_FRESH ? pf->lru.spared : 0, cells - freed);
 	return freed;
 }
 
@@ -141,30 +151,31 @@ unsigned lru_reclaim_cold(struct pf *pf, unsigned cells)
 {
 	unsigned freed = 0;
 
-	for (int class = 0; class < LRU_CLASSES && freed < cells; class ++)
-		freed += reclaim_class(pf, (enum lru_class) class,
-				       class == LRU_FRESH ? FRESH_MS : 0, cells - freed);
+	for (int cls = 0; cls < LRU_CLASSES && freed < cells; cls++)
+		freed += reclaim_class(pf, (enum lru_class)cls, cls == LRU_FRESH ? FRESH_MS : 0, 0,
+				       cells - freed);
 	return freed;
 }
 
-static unsigned excess(struct lru *l, enum lru_class class)
+static unsigned excess(struct lru *l, enum lru_class cls)
 {
 	WITH_LOCK(&l->lock);
-	return l->count[class] > l->cap[class] ? l->count[class] - l->cap[class] : 0;
+	return l->count[cls] > l->cap[cls] ? l->count[cls] - l->cap[cls] : 0;
 }
 
 void lru_shrink(struct pf *pf)
 {
-	for (int class = 0; class < LRU_CLASSES; class ++) {
-		unsigned n = excess(&pf->lru, (enum lru_class) class);
+	for (int cls = 0; cls < LRU_CLASSES; cls++) {
+		unsigned n = excess(&pf->lru, (enum lru_class)cls);
 
 		if (n)
-			(void)reclaim_class(pf, (enum lru_class) class, 0, n);
+			(void)reclaim_class(pf, (enum lru_class)cls, 0, 0, n);
 	}
 }
 
-void lru_expire(struct pf *pf, uint64_t age_ms)
+void lru_expire(struct pf *pf, uint32_t read_ms, uint32_t fresh_ms)
 {
-	for (int class = 0; class < LRU_CLASSES; class ++)
-		(void)reclaim_class(pf, (enum lru_class) class, (uint32_t)age_ms, UINT32_MAX);
+	for (int cls = 0; cls < LRU_CLASSES; cls++)
+		(void)reclaim_class(pf, (enum lru_class)cls, cls == LRU_FRESH ? fresh_ms : read_ms,
+				    0, UINT32_MAX);
 }

@@ -30,6 +30,7 @@ struct lru {
 	unsigned count[LRU_CLASSES];
 	/* set at creation */
 	unsigned cap[LRU_CLASSES];
+	unsigned spared; /* fresh cells that nobody in line may take */
 };
 
 /* `cells`: the budget. */
@@ -37,17 +38,18 @@ void lru_init(struct lru *l, unsigned cells);
 void lru_fini(struct lru *l);
 
 /* Under the object's lock. True: the class is over its cap, call lru_shrink. */
-bool lru_add(struct lru *l, struct cell *c, enum lru_class class);
+bool lru_add(struct lru *l, struct cell *c, enum lru_class cls);
 void lru_del(struct lru *l, struct cell *c);
 
 /* With no lock held; the caller calls budget_relieve afterwards. */
-/* Frees up to `cells` cells for somebody who waits. Returns how many. */
+/* Frees up to `cells` cells for somebody who waits. Returns how many. The newest
+ * ones fetched ahead are spared: to fetch them twice would serve nobody. */
 unsigned lru_reclaim(struct pf *pf, unsigned cells);
 /* The same for fetching ahead: spares what was fetched ahead in the last seconds. */
 unsigned lru_reclaim_cold(struct pf *pf, unsigned cells);
 /* Brings the classes back under their caps. */
 void lru_shrink(struct pf *pf);
-/* Frees what was not used for `age_ms`. */
-void lru_expire(struct pf *pf, uint64_t age_ms);
+/* Frees what has rested for that long: what was read, what was fetched ahead. */
+void lru_expire(struct pf *pf, uint32_t read_ms, uint32_t fresh_ms);
 
 #endif

@@ -82,7 +82,7 @@ static struct fetch *first_cells(struct object *o, struct pf_open *open)
 
 void pf_open(struct pf *pf, struct pf_open *open)
 {
-	struct pf_stream *s;
+	struct pf_stream *s = NULL;
 	struct object *o;
 	struct fetch *f;
 	int r;
@@ -93,7 +93,7 @@ void pf_open(struct pf *pf, struct pf_open *open)
 		r = stream_new(o, &s);
 		object_unref(o);
 	}
-	if (r < 0) {
+	if (r < 0 || !s) {
 		open->err = r;
 		open->done(open);
 		return;

@@ -35,8 +35,8 @@ struct slab {
 	struct list node; /* in free_run[longest free run], or alone when full */
 	uint8_t used;
 	uint8_t resident;
-	uint8_t run;   /* the list that it is in, 0 = none */
-	uint8_t quiet; /* trims seen since it was last touched */
+	uint8_t run; /* the list that it is in, 0 = none */
+	bool quiet;  /* not touched since the last trim */
 };
 
 struct pool {
@@ -217,7 +217,7 @@ static void *claim_locked(struct pool *p, struct slab *s, unsigned first, unsign
 
 	s->used |= mask;
 	s->resident |= mask;
-	s->quiet = 0;
+	s->quiet = false;
 	p->used += n;
 	slab_file_locked(p, s);
 	return slab_mem(p, s) + first * PF_CELL;
@@ -293,7 +293,7 @@ void pool_put(struct pool *p, void *mem, unsigned cells)
 	WITH_LOCK(&p->lock);
 	assert((s->used & mask) == mask);
 	s->used &= (uint8_t)~mask;
-	s->quiet = 0;
+	s->quiet = false;
 	p->used -= cells;
 	slab_file_locked(p, s);
 }
@@ -304,10 +304,9 @@ void pool_trim(struct pool *p)
 	for (unsigned i = 0; i < p->nslabs; i++) {
 		struct slab *s = &p->slabs[i];
 
-		if (s->quiet < 2)
-			s->quiet++;
-		else if (s->resident & ~s->used)
+		if (s->quiet && s->resident & ~s->used)
 			purge_locked(p, s);
+		s->quiet = true;
 	}
 }
 

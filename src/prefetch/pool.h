@@ -31,7 +31,7 @@ void *pool_take_slab(struct pool *p) must_check;
 /* Gives back any run of cells of one slab. */
 void pool_put(struct pool *p, void *mem, unsigned cells);
 
-/* Returns free memory that was not needed since the trim before the last one. */
+/* Returns free memory that was not touched since the last call. */
 void pool_trim(struct pool *p);
 
 /* Cells whose memory the system may have given us; the most ever. */

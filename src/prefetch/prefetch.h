@@ -45,10 +45,7 @@ uint64_t budget_used(struct budget *b);
 /* Memory that the system may have given us, and the most ever: never over the limit. */
 uint64_t budget_resident(struct budget *b);
 uint64_t budget_peak(struct budget *b);
-/*
- * Gives free memory back that was not needed since the call before the last.
- * From a timer, every 5 s or so; pf_trim calls it.
- */
+/* Gives free memory back that was not touched since the last call. pf_trim calls it. */
 void budget_trim(struct budget *b);
 
 /*
@@ -102,8 +99,8 @@ int pf_new(const struct pf_config *config, struct pf **ret) must_check;
 /* After all streams were closed and all loops stopped. */
 void pf_free(struct pf *pf);
 /*
- * Drops cells that nobody used for 10 s and returns free memory. From a timer
- * on any loop, every 5 s or so.
+ * Drops cells that nobody used for some seconds and returns free memory. From a
+ * timer on any loop, every 2 s: then all that is idle is back within 12 s.
  */
 void pf_trim(struct pf *pf);
 
@@ -146,6 +143,7 @@ struct pf_read {
 	struct pf_stream *stream;
 	struct list node;
 	struct budget_claim claim;
+	uint64_t beyond;  /* cell up to which to fetch along */
 	unsigned missing; /* cells that are not ready */
 	uint8_t state;
 	bool cancelled, passed;

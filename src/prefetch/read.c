@@ -40,9 +40,10 @@ static void launch_all(struct pf *pf, struct list *fetches)
 
 /*
  * GETs for the missing cells of `run`, which are reserved. The last one goes on
- * to cell `beyond` if that is free to have: one GET instead of two.
+ * to cell `beyond` as far as the *spare cells that are reserved besides, or
+ * free memory, allow: one GET instead of two.
  */
-static int fetch_missing_locked(struct object *o, struct run run, uint64_t beyond,
+static int fetch_missing_locked(struct object *o, struct run run, uint64_t beyond, unsigned *spare,
 				struct list *fetches)
 {
 	struct budget *b = o->pf->config.budget;
@@ -58,8 +59,12 @@ static int fetch_missing_locked(struct object *o, struct run run, uint64_t beyon
 		}
 		if (i + n == run.end) {
 			more = object_empty_run_locked(o, run.end, beyond);
-			if (more && !budget_try(b, (unsigned)more, BUDGET_SPECULATIVE))
+			if (*spare) {
+				more = min_u64(more, *spare);
+				*spare -= (unsigned)more;
+			} else if (more && !budget_try(b, (unsigned)more, BUDGET_DEMAND)) {
 				more = 0;
+			}
 		}
 		r = fetch_new_locked(o, i, n + more, /* demand= */ true, &f);
 		if (r < 0) {
@@ -92,6 +97,23 @@ static struct run round_front_locked(struct object *o, struct run run, uint64_t 
 	return run;
 }
 
+/* The GETs for all that is missing. Uses up what is reserved, or gives it back. */
+static int fetch_reserved_locked(struct object *o, struct run run, struct run need, unsigned spare,
+				 struct list *fetches)
+{
+	struct budget *b = o->pf->config.budget;
+	int err = 0;
+
+	if (count_locked(o, run, CELL_EMPTY)) {
+		run = round_front_locked(o, run, need.first);
+		err = fetch_missing_locked(o, run, need.end, &spare, fetches);
+		if (err)
+			budget_unreserve(b, count_locked(o, run, CELL_EMPTY));
+	}
+	budget_unreserve(b, spare);
+	return err;
+}
+
 /*
  * Tries to give the read all that it lacks; `need` is what to fetch with it.
  * `reserved`: cells that it got in line, all of which are used or given back
@@ -101,12 +123,12 @@ static int admit_locked(struct pf_read *r, struct run need, unsigned reserved, s
 {
 	struct object *o = r->stream->object;
 	struct budget *b = o->pf->config.budget;
-	struct run run = cells_of(r->offset, r->len), fetched;
+	struct run run = cells_of(r->offset, r->len);
 	unsigned missing = count_locked(o, run, CELL_EMPTY);
-	bool ready = count_locked(o, run, CELL_READY) == run.end - run.first;
+	unsigned ready = count_locked(o, run, CELL_READY);
 	int err = o->stale ? -ESTALE : 0;
 
-	if (!err && !ready && r->cancelled)
+	if (!err && ready < run.end - run.first && r->cancelled)
 		err = -EINTR;
 	if (!err && missing > reserved && !budget_try(b, missing - reserved, BUDGET_DEMAND))
 		err = -EAGAIN;
@@ -114,18 +136,12 @@ static int admit_locked(struct pf_read *r, struct run need, unsigned reserved, s
 		budget_unreserve(b, reserved);
 		return err;
 	}
-	if (reserved > missing)
-		budget_unreserve(b, reserved - missing);
-	if (missing) {
-		fetched = round_front_locked(o, run, need.first);
-		err = fetch_missing_locked(o, fetched, need.end, fetches);
-		if (err) {
-			budget_unreserve(b, count_locked(o, fetched, CELL_EMPTY));
-			return err;
-		}
-	}
+	err = fetch_reserved_locked(o, run, need, reserved > missing ? reserved - missing : 0,
+				    fetches);
+	if (err)
+		return err;
 	pin_locked(o, run);
-	r->missing = (unsigned)(run.end - run.first) - count_locked(o, run, CELL_READY);
+	r->missing = (unsigned)(run.end - run.first) - ready;
 	if (r->missing == 0) {
 		read_fill_locked(o, r);
 	} else {
@@ -158,13 +174,15 @@ static void on_granted(struct budget_claim *c)
 	struct pf *pf = o->pf;
 	struct list fetches = LIST_INIT(fetches);
 	enum read_state state;
+	struct run need = cells_of(r->offset, r->len);
 	int err;
 
+	need.end = r->beyond;
 	{
 		WITH_LOCK(&o->lock);
 		list_del(&r->node);
 		r->state = READ_IDLE;
-		err = admit_locked(r, cells_of(r->offset, r->len), c->cells, &fetches);
+		err = admit_locked(r, need, c->cells, &fetches);
 		state = (enum read_state)r->state;
 	}
 	conclude(pf, r, state, err, &fetches);
@@ -183,6 +201,9 @@ static int get_memory(struct pf_read *r, struct run need, struct list *fetches,
 	WITH_LOCK(&o->lock);
 	err = admit_locked(r, need, 0, fetches);
 	if (err == -EAGAIN) {
+		/* It holds nothing while it waits, so it may ask for a whole slab. */
+		run.end = max_u64(run.end, min_u64(need.end, run.first + POOL_SLAB_CELLS));
+		r->beyond = run.end;
 		r->claim = (struct budget_claim){
 			.cells = (unsigned)(run.end - run.first),
 			.granted = on_granted,
@@ -204,7 +225,7 @@ static struct run need_of(const struct cursor_plan *p)
 {
 	struct run need = cells_of(p->need.begin, p->need.end - p->need.begin);
 
-	if (p->cursor && p->nahead && p->ahead[0].begin <= p->need.end)
+	if (p->sequential && p->nahead && p->ahead[0].begin <= p->need.end)
 		need.end = min_u64((p->ahead[0].end + PF_CELL - 1) / PF_CELL,
 				   need.end + p->part / PF_CELL);
 	return need;
@@ -226,9 +247,9 @@ static void plan_locked(struct pf_stream *s, struct pf_read *r, struct cursor_pl
 	};
 
 	cursor_read(&s->cursors, r->offset, r->len, waited, &limits, ret);
-	if (ret->cursor)
-		pf_count_reader(pf, &ret->cursor->epoch);
-	r->passed = ret->cursor != NULL;
+	if (ret->sequential)
+		pf_count_reader(pf, &cursor_at(&s->cursors, ret->cursor)->epoch);
+	r->passed = ret->sequential;
 }
 
 static void read_start(struct pf_stream *s, struct pf_read *r)
@@ -252,7 +273,7 @@ static void read_start(struct pf_stream *s, struct pf_read *r)
 		err = get_memory(r, need, &fetches, &state);
 	conclude(pf, r, state, err, &fetches);
 	for (unsigned i = 0; i < plan.nahead; i++)
-		fetch_ahead(s, &plan.ahead[i], plan.part, plan.cursor);
+		fetch_ahead(s, &plan, &plan.ahead[i]);
 	budget_relieve(pf->config.budget);
 }
 

@@ -41,6 +41,7 @@ void stream_unref(struct pf_stream *s)
 	if (atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) > 1)
 		return;
 	object_unref(s->object);
+	cursor_fini(&s->cursors);
 	free(s);
 }
 
@@ -84,6 +85,7 @@ static bool follows(const struct cursor *c, uint64_t pos)
 /* Somebody else will read from `pos` on soon, as far as one can tell. */
 static bool has_follower_locked(struct object *o, const struct pf_stream *self, uint64_t pos)
 {
+	const struct cursor *c;
 	struct list *n;
 
 	if (o->nstreams > MANY_STREAMS)
@@ -95,8 +97,8 @@ static bool has_follower_locked(struct object *o, const struct pf_stream *self, 
 			continue;
 		if (s->cursors.tick == 0 && pos < FOLLOW)
 			return true;
-		for (unsigned i = 0; i < CURSORS && s->cursors.tick; i++)
-			if (follows(&s->cursors.at[i], pos))
+		for (unsigned i = 0; (c = cursor_at(&s->cursors, i)); i++)
+			if (follows(c, pos))
 				return true;
 	}
 	return false;
@@ -116,12 +118,10 @@ static void unpin_locked(struct pf_stream *s, uint64_t offset, uint64_t len, boo
 		enum cell_fate fate = CELL_KEEP;
 
 		c->was_read = true;
-		if (o->stale)
+		if (o->stale || (whole && passed && !follower))
 			fate = CELL_RELEASE;
 		else if (follower)
 			fate = CELL_SHARE;
-		else if (whole && passed)
-			fate = CELL_RELEASE;
 		else if (whole || (to_end && passed))
 			fate = CELL_KEEP_SHORT;
 		cell_unpin_locked(c, fate);

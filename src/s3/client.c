@@ -96,6 +96,7 @@ static int copy_config(struct s3_client *c, const struct s3_config *config)
 	c->force_path_style = config->force_path_style;
 	c->sign = !config->no_sign_request;
 	c->requester_pays = config->requester_pays;
+	c->upload_sum = config->upload_sum;
 	c->max_attempts = attempts_of(config);
 	c->timeout = ms * NSEC_PER_MSEC;
 	c->retry_budget = S3_RETRY_CAPACITY;
@@ -155,6 +156,12 @@ void s3_client_free(struct s3_client *c)
 	free(c->expected_owner);
 	free(c->ca_bundle);
 	free(c);
+}
+
+enum s3_sum_kind s3_client_sum(const struct s3_client *c)
+{
+	return atomic_load_explicit(&c->no_checksum, memory_order_relaxed) ? S3_SUM_OFF
+									   : c->upload_sum;
 }
 
 const char *s3_client_region(const struct s3_client *c)

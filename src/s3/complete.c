@@ -89,8 +89,9 @@ static int write_document(struct control *c)
 	buf_puts(b, "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
 	for (unsigned i = 0; i < u->nparts; i++) {
 		buf_puts(b, "<Part>");
-		if (u->parts[i].crc32c[0])
-			buf_printf(b, "<ChecksumCRC32C>%s</ChecksumCRC32C>", u->parts[i].crc32c);
+		if (u->parts[i].checksum[0])
+			buf_printf(b, "<%s>%s</%s>", s3_sum_element(u->parts[i].kind),
+				   u->parts[i].checksum, s3_sum_element(u->parts[i].kind));
 		buf_puts(b, "<ETag>");
 		put_etag(b, u->parts[i].etag);
 		buf_printf(b, "</ETag><PartNumber>%u</PartNumber></Part>", i + 1);
@@ -138,6 +139,11 @@ static void prepare(struct control *c)
 		s3_request_header(&c->request, "content-type", "application/xml");
 		if (u->if_none_match)
 			s3_request_header(&c->request, "if-none-match", "*");
+		if (u->sum && u->sum->kind == S3_SUM_CRC64NVME && u->parts[0].checksum[0]) {
+			s3_sum_text(u->sum->kind, u->sum->value, c->checksum);
+			s3_request_header(&c->request, "x-amz-checksum-type", "FULL_OBJECT");
+			s3_request_header(&c->request, s3_sum_header(u->sum->kind), c->checksum);
+		}
 		c->net.body = &c->send_iov;
 		c->net.nbody = 1;
 		c->net.first_byte_timeout_ms = c->net.stall_timeout_ms = S3_JOIN_TIMEOUT_MS;
@@ -218,12 +224,53 @@ static enum control_result not_made(struct control *c)
 	return CONTROL_DONE;
 }
 
+/* What the server must say of the object's checksum; "" when we do not know. */
+static void expected_checksum(const struct s3_complete_call *u, char ret[24])
+{
+	enum s3_sum_kind kind = u->parts[0].kind;
+	uint64_t sum = 0;
+
+	ret[0] = '\0';
+	for (unsigned i = 0; i < u->nparts; i++) {
+		unsigned char b[8];
+
+		if (!u->parts[i].checksum[0] || u->parts[i].kind != kind)
+			return;
+		s3_sum_bytes(kind, u->parts[i].sum, b);
+		sum = s3_sum(kind, sum, b, s3_sum_len(kind));
+	}
+	if (kind == S3_SUM_CRC64NVME && u->sum)
+		s3_sum_text(kind, u->sum->value, ret);
+	if (kind != S3_SUM_CRC32C)
+		return;
+	s3_sum_text(kind, sum, ret);
+	(void)snprintf(ret + strlen(ret), 24 - strlen(ret), "-%u", u->nparts);
+}
+
+/* A server may give the sum of sums, of the whole, or none; only the first's kind is comparable. */
+static bool checksum_is_wrong(const struct control *c)
+{
+	const struct s3_complete_call *u = call_of(c);
+	const char *got = c->result->checksum[u->parts[0].kind % S3_SUM_OFF];
+	char want[24];
+
+	expected_checksum(u, want);
+	if (!want[0] || !got[0] || (strchr(got, '-') != NULL) != (strchr(want, '-') != NULL))
+		return false;
+	return strcmp(got, want) != 0;
+}
+
 static enum control_result on_posted(struct control *c)
 {
 	struct s3_object object = {.mtime = c->retry.date};
 
 	(void)snprintf(object.etag, sizeof(object.etag), "%s",
 		       c->result->etag[0] ? c->result->etag : c->head.object.etag);
+	if (checksum_is_wrong(c)) {
+		s3_error_set(&c->error, S3_PROTOCOL, -EIO, "the object has another checksum");
+		(void)snprintf(c->error.code, sizeof(c->error.code), "ChecksumMismatch");
+		return CONTROL_DONE;
+	}
 	return give_result(c, &object);
 }
 

@@ -47,11 +47,12 @@ void conn_release(struct conn *c)
 void conn_close(struct conn *c)
 {
 	assert(c->state != CONN_CLOSED);
-	bool receiving = c->state == CONN_RECEIVING && !c->ssl;
+	/* The kernel works on the caller's memory. */
+	bool lent = (c->state == CONN_RECEIVING || c->state == CONN_SENDING) && !c->ssl;
 
 	c->state = CONN_CLOSED;
 	if (c->busy) {
-		if (receiving)
+		if (lent && c->op.done)
 			loop_cancel_sync(c->loop, &c->op);
 		else if (c->op.done)
 			loop_cancel(c->loop, &c->op);

@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -58,6 +59,8 @@ static void control_free(struct control *c)
 /* Takes the operation out of loop and call; c is gone afterwards. */
 static void detach(struct control *c)
 {
+	if (c->sender)
+		send_cancel(take_ptr(&c->sender));
 	net_cancel(&c->net);
 	loop_timer_cancel(c->loop, &c->timer);
 	if (c->state == CONTROL_POSTED)
@@ -258,6 +261,7 @@ static void on_done(struct net_call *net, int err, int status, const char *detai
 {
 	struct control *c = container_of(net, struct control, net);
 
+	c->sender = NULL;
 	if (err < 0) {
 		s3_error_transport(&c->error, err, detail);
 		on_failure(c);
@@ -280,6 +284,22 @@ static void on_done(struct net_call *net, int err, int status, const char *detai
 static unsigned slower(const struct control *c, unsigned ms)
 {
 	return ms * (unsigned)min_u64(c->retry.attempts, SLOW_FACTOR);
+}
+
+/* Large bodies go out of the caller's memory, the rest through curl. */
+static int start_net(struct control *c)
+{
+	uint64_t len = 0;
+	char length[24];
+	int r;
+
+	for (unsigned i = 0; i < c->net.nbody; i++)
+		len += c->net.body[i].iov_len;
+	if (len < SEND_MIN)
+		return net_start(c->loop, &c->net);
+	(void)snprintf(length, sizeof(length), "%llu", (unsigned long long)len);
+	r = send_start(c->client, c->loop, &c->request, length, &c->net, &c->sender);
+	return r == -ENOTSUP ? net_start(c->loop, &c->net) : r;
 }
 
 static int try_attempt(struct control *c)
@@ -319,7 +339,7 @@ static int try_attempt(struct control *c)
 	(void)atomic_fetch_add_explicit(&c->client->requests, 1, memory_order_relaxed);
 	if (c->retry.attempts > 1)
 		(void)atomic_fetch_add_explicit(&c->client->retries, 1, memory_order_relaxed);
-	return net_start(c->loop, &c->net);
+	return start_net(c);
 }
 
 static void attempt(struct control *c)
@@ -400,9 +420,11 @@ bool control_optional_sent(const struct control *c)
 	return c->retry.optional && !c->retry.plain;
 }
 
-bool control_checksum_matches(struct control *c, const char *sent)
+bool control_checksum_matches(struct control *c)
 {
-	if (!control_optional_sent(c) || !c->head.crc32c[0] || strcmp(c->head.crc32c, sent) == 0)
+	const char *got = c->sum == S3_SUM_OFF ? "" : c->head.checksum[c->sum];
+
+	if (!control_optional_sent(c) || !got[0] || strcmp(got, c->checksum) == 0)
 		return true;
 	s3_error_set(&c->error, S3_PROTOCOL, -EIO, "the server has other data than were sent");
 	(void)snprintf(c->error.code, sizeof(c->error.code), "ChecksumMismatch");

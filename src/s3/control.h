@@ -13,11 +13,12 @@
 #define S3_CONTROL_H
 
 #include "base/buf.h"
-#include "s3/checksum.h"
 #include "s3/client.h"
 #include "s3/object.h"
 #include "s3/op.h"
 #include "s3/request.h"
+#include "s3/send.h"
+#include "s3/sum.h"
 #include "s3/xml.h"
 
 #define CONTROL_NO_XML (-1)
@@ -68,6 +69,7 @@ struct control {
 	enum control_state state;
 	struct loop_timer timer;
 	struct net_call net;
+	struct send *sender; /* carries net instead of curl; NULL: curl does */
 	struct s3_request request;
 	struct s3_retry retry;
 	unsigned attempts; /* of all steps */
@@ -85,7 +87,10 @@ struct control {
 	bool unclear; /* an attempt may have had its effect, though it failed */
 	struct s3_error saved;
 	uint64_t whole; /* deadline of the call, when `deadline` is that of its first step */
-	char number[16], crc32c[S3_CRC32C_TEXT];
+	char number[16];
+	enum s3_sum_kind sum; /* of the body */
+	uint64_t sum_value;
+	char checksum[S3_SUM_TEXT];
 	struct buf send; /* a document to send */
 	struct iovec send_iov;
 	void *extra;
@@ -107,7 +112,7 @@ void control_start(struct s3_client *client, struct loop *l, struct s3_call *cal
 void control_optional(struct control *c, atomic_bool *unknown, const char *name, const char *value);
 /* True when the last attempt carried that header. */
 bool control_optional_sent(const struct control *c);
-/* The checksum header of the answer, if there is one, against `sent`. */
-bool control_checksum_matches(struct control *c, const char *sent);
+/* The checksum header of the answer, if there is one, against c->checksum. */
+bool control_checksum_matches(struct control *c);
 
 #endif

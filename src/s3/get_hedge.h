@@ -25,7 +25,7 @@
 #define HEDGE_QUIET_NS	  (5 * NSEC_PER_SEC)
 #define HEDGE_PRICE	  100 /* credit of one hedge */
 #define HEDGE_GAIN	  2   /* credit for each request */
-#define HEDGE_CREDIT_MAX  (5 * HEDGE_PRICE)
+#define HEDGE_CREDIT_MAX  500 /* five hedges */
 
 struct get_hedge {
 	uint64_t sample[HEDGE_SAMPLES]; /* ring, ns */

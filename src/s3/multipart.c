@@ -23,25 +23,40 @@ static void create_prepare(struct control *c)
 	s3_request_start(&c->request, "POST", c->key);
 	s3_request_query(&c->request, "uploads", "");
 	s3_upload_attrs(&c->request, create_of(c)->attrs);
-	control_optional(c, &c->client->no_checksum, "x-amz-checksum-algorithm", "CRC32C");
+	control_optional(c, &c->client->no_checksum, "x-amz-checksum-algorithm",
+			 s3_sum_name(create_of(c)->sum));
+	/* S3 knows this algorithm for whole objects only. */
+	if (create_of(c)->sum == S3_SUM_CRC64NVME && control_optional_sent(c))
+		s3_request_header(&c->request, "x-amz-checksum-type", "FULL_OBJECT");
 	c->xml_kind = S3_XML_CREATE;
 }
 
 static enum control_result create_success(struct control *c)
 {
+	/* With the id in any case, so that the caller can abort it. */
 	create_of(c)->upload_id = take_ptr(&c->result->upload_id);
+	(void)s3_upload_sse_matches(c, create_of(c)->attrs);
+	create_of(c)->unclear = c->unclear;
 	return CONTROL_DONE;
+}
+
+static enum control_result create_failure(struct control *c, bool last)
+{
+	create_of(c)->unclear = c->unclear;
+	return CONTROL_FAIL;
 }
 
 static const struct control_type create_type = {
 	.name = "CreateMultipartUpload",
 	.prepare = create_prepare,
 	.success = create_success,
+	.failure = create_failure,
 };
 
 void s3_create_upload(struct s3_client *c, struct loop *l, struct s3_create_upload_call *u)
 {
 	u->upload_id = NULL;
+	u->unclear = false;
 	control_start(c, l, &u->call, u->key, &create_type, 0, NULL);
 }
 
@@ -59,8 +74,7 @@ static int part_setup(struct control *c)
 	if (u->number < 1 || u->number > S3_PARTS_MAX)
 		return -EINVAL;
 	(void)snprintf(c->number, sizeof(c->number), "%u", u->number);
-	if (!atomic_load_explicit(&c->client->no_checksum, memory_order_relaxed))
-		s3_crc32c_text(s3_crc32c_iov(u->body, u->nbody), c->crc32c);
+	s3_upload_sum(c, u->sum, u->body, u->nbody);
 	return 0;
 }
 
@@ -82,12 +96,14 @@ static enum control_result part_success(struct control *c)
 		s3_error_set(&c->error, S3_PROTOCOL, -EIO, "UploadPart answered without an ETag");
 		return CONTROL_FAIL;
 	}
-	if (!control_checksum_matches(c, c->crc32c))
+	if (!control_checksum_matches(c))
 		return CONTROL_FAIL;
 	u->part = (struct s3_part){.size = s3_upload_len(u->body, u->nbody)};
 	(void)snprintf(u->part.etag, sizeof(u->part.etag), "%s", c->head.object.etag);
+	u->part.kind = c->sum;
+	u->part.sum = c->sum_value;
 	if (control_optional_sent(c))
-		(void)snprintf(u->part.crc32c, sizeof(u->part.crc32c), "%s", c->crc32c);
+		(void)snprintf(u->part.checksum, sizeof(u->part.checksum), "%s", c->checksum);
 	return CONTROL_DONE;
 }
 

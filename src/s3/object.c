@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/date.h"
 #include "base/parse.h"
+#include "s3/sum.h"
 
 bool s3_name_is(const char *name, size_t name_len, const char *want)
 {
@@ -93,6 +94,20 @@ static void on_restore(struct s3_object_head *h, const char *value, size_t len)
 		h->restored = false;
 }
 
+static void copy_value(char *ret, size_t size, const char *value, size_t len)
+{
+	if (len < size)
+		(void)snprintf(ret, size, "%.*s", (int)len, value);
+}
+
+static void on_checksum(struct s3_object_head *h, const char *name, size_t name_len,
+			const char *value, size_t len)
+{
+	for (unsigned k = 0; k < S3_SUM_OFF; k++)
+		if (s3_name_is(name, name_len, s3_sum_header((enum s3_sum_kind)k)))
+			copy_value(h->checksum[k], sizeof(h->checksum[k]), value, len);
+}
+
 void s3_object_header(struct s3_object_head *h, const char *name, size_t name_len,
 		      const char *value, size_t value_len)
 {
@@ -106,9 +121,12 @@ void s3_object_header(struct s3_object_head *h, const char *name, size_t name_le
 		h->archived = s3_class_is_archived(value, value_len);
 	else if (s3_name_is(name, name_len, "x-amz-restore"))
 		on_restore(h, value, value_len);
-	else if (s3_name_is(name, name_len, "x-amz-checksum-crc32c") &&
-		 value_len < sizeof(h->crc32c))
-		(void)snprintf(h->crc32c, sizeof(h->crc32c), "%.*s", (int)value_len, value);
+	else if (s3_name_is(name, name_len, "x-amz-server-side-encryption"))
+		copy_value(h->sse, sizeof(h->sse), value, value_len);
+	else if (s3_name_is(name, name_len, "x-amz-server-side-encryption-aws-kms-key-id"))
+		copy_value(h->sse_key, sizeof(h->sse_key), value, value_len);
+	else if (name_len > 15 && s3_name_is(name, 15, "x-amz-checksum-"))
+		on_checksum(h, name, name_len, value, value_len);
 }
 
 void s3_object_done(struct s3_object_head *h)

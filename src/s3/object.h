@@ -10,12 +10,16 @@
 
 #include "s3/s3.h"
 
+#define S3_KMS_KEY_MAX 256
+
 struct s3_object_head {
 	struct s3_object object; /* size is Content-Length's */
 	bool has_size, has_etag, has_mtime;
 	bool archived, restored; /* by storage class, by x-amz-restore; _done combines them */
 	bool bad;		 /* a header was there and made no sense, or twice and different */
-	char crc32c[12];	 /* x-amz-checksum-crc32c, "" when absent */
+	char sse[24], sse_key[S3_KMS_KEY_MAX]; /* encryption that was used; "" when absent */
+	/* x-amz-checksum-..., by kind; "" when absent. Composite ones end in "-N". */
+	char checksum[S3_SUM_OFF][24];
 };
 
 /* Takes in one header line; names are matched without case. */

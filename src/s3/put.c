@@ -40,6 +40,26 @@ void s3_upload_attrs(struct s3_request *r, const struct s3_put_attrs *a)
 	s3_request_header(r, "x-amz-storage-class", a->storage_class);
 	s3_request_header(r, "x-amz-server-side-encryption", a->sse);
 	s3_request_header(r, "x-amz-server-side-encryption-aws-kms-key-id", a->sse_kms_key_id);
+	s3_request_header(r, "cache-control", a->cache_control);
+	s3_request_header(r, "x-amz-acl", a->acl);
+	s3_request_header(r, "x-amz-tagging", a->tagging);
+	for (unsigned i = 0; i < a->nmetadata; i++)
+		s3_request_header(r, a->metadata[i].name, a->metadata[i].value);
+}
+
+bool s3_upload_sse_matches(struct control *c, const struct s3_put_attrs *a)
+{
+	if (!a || !a->sse)
+		return true;
+	if (strcmp(c->head.sse, a->sse) == 0 &&
+	    (!a->sse_kms_key_id || strcmp(c->head.sse_key, a->sse_kms_key_id) == 0))
+		return true;
+	s3_error_set(&c->error, S3_PROTOCOL, -EIO, "");
+	(void)snprintf(c->error.message, sizeof(c->error.message),
+		       "the server encrypts with \"%.40s\", key \"%.120s\": not as asked",
+		       c->head.sse, c->head.sse_key);
+	(void)snprintf(c->error.code, sizeof(c->error.code), "EncryptionMismatch");
+	return false;
 }
 
 uint64_t s3_upload_len(const struct iovec *body, unsigned nbody)
@@ -56,7 +76,15 @@ void s3_upload_body(struct control *c, const struct iovec *body, unsigned nbody)
 	c->net.body = body;
 	c->net.nbody = nbody;
 	c->net.first_byte_timeout_ms = S3_STORE_TIMEOUT_MS;
-	control_optional(c, &c->client->no_checksum, "x-amz-checksum-crc32c", c->crc32c);
+	control_optional(c, &c->client->no_checksum, s3_sum_header(c->sum), c->checksum);
+}
+
+void s3_upload_sum(struct control *c, const struct s3_body_sum *sum, const struct iovec *body,
+		   unsigned nbody)
+{
+	c->sum = sum ? sum->kind : s3_client_sum(c->client);
+	c->sum_value = sum ? sum->value : s3_sum_iov(c->sum, body, nbody);
+	s3_sum_text(c->sum, c->sum_value, c->checksum);
 }
 
 uint64_t s3_upload_leave_time(uint64_t deadline)
@@ -85,8 +113,7 @@ static int setup(struct control *c)
 {
 	const struct s3_put_call *p = call_of(c);
 
-	if (!atomic_load_explicit(&c->client->no_checksum, memory_order_relaxed))
-		s3_crc32c_text(s3_crc32c_iov(p->body, p->nbody), c->crc32c);
+	s3_upload_sum(c, p->sum, p->body, p->nbody);
 	c->whole = c->deadline;
 	c->deadline = s3_upload_leave_time(c->deadline);
 	return 0;
@@ -135,8 +162,8 @@ static bool is_ours(const struct control *c)
 
 	if (!c->head.has_size || c->head.object.size != s3_upload_len(p->body, p->nbody))
 		return false;
-	if (c->head.crc32c[0] && c->crc32c[0])
-		return strcmp(c->head.crc32c, c->crc32c) == 0;
+	if (c->sum != S3_SUM_OFF && c->head.checksum[c->sum][0])
+		return strcmp(c->head.checksum[c->sum], c->checksum) == 0;
 	body_etag(p, etag);
 	return etag[0] && strcasecmp(c->head.object.etag, etag) == 0;
 }
@@ -149,8 +176,10 @@ static enum control_result success(struct control *c)
 		c->error = c->saved;
 		return CONTROL_DONE;
 	}
-	if (c->step == STEP_PUT && !control_checksum_matches(c, c->crc32c))
+	if (c->step == STEP_PUT && !control_checksum_matches(c))
 		return CONTROL_FAIL;
+	if (c->step == STEP_PUT && !s3_upload_sse_matches(c, p->attrs))
+		return CONTROL_DONE;
 	p->object = c->head.object;
 	p->object.size = s3_upload_len(p->body, p->nbody);
 	if (!c->head.has_mtime)

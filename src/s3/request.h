@@ -30,7 +30,7 @@ struct s3_client;
 struct s3_creds;
 struct s3_target;
 
-#define S3_REQUEST_HEADERS 24
+#define S3_REQUEST_HEADERS 64
 #define S3_REQUEST_QUERY   8
 #define S3_REQUEST_MAX	   (16 * KIB) /* URL, and headers, each */
 

@@ -114,6 +114,6 @@ void s3_retry_done(struct s3_client *c, struct s3_retry *r)
 	/* It was the header: from now on all requests do without. */
 	if (r->plain && r->optional && !atomic_exchange(r->optional, true))
 		log_warn(LOG_S3, "the server does not know %s",
-			 r->optional == &c->no_checksum ? "CRC32C checksums: uploads go without"
+			 r->optional == &c->no_checksum ? "this checksum: uploads go without"
 							: "RestoreStatus: listings go without");
 }

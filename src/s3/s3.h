@@ -72,6 +72,15 @@ struct s3_error {
 /* One line for the log or stderr: "503 SlowDown: Please reduce ... (request id ...)". */
 void s3_error_format(const struct s3_error *e, char *ret, size_t len);
 
+/* The checksum that goes with what is uploaded. */
+enum s3_sum_kind { S3_SUM_CRC32C, S3_SUM_CRC64NVME, S3_SUM_OFF };
+#define S3_SUM_TEXT 16 /* base64 of 8 bytes, NUL, room */
+
+/* Pure. `before`: 0, or the sum of the bytes before; 0 for S3_SUM_OFF. */
+uint64_t s3_sum(enum s3_sum_kind kind, uint64_t before, const void *data, size_t len);
+/* The sum of two pieces, the second of `len_b` bytes; a microsecond or two. */
+uint64_t s3_sum_join(enum s3_sum_kind kind, uint64_t a, uint64_t b, uint64_t len_b);
+
 struct s3_config {
 	const char *bucket;
 	const char *region; /* NULL: AWS_REGION, else us-east-1 (inferred, may be corrected) */
@@ -82,6 +91,7 @@ struct s3_config {
 	bool requester_pays;
 	const char *expected_owner;
 	const char *ca_bundle;
+	enum s3_sum_kind upload_sum;
 	unsigned max_attempts;	     /* 0: AWS_MAX_ATTEMPTS, else 10 */
 	unsigned request_timeout_ms; /* whole operation, retries included; 0: 60 s */
 };
@@ -90,6 +100,8 @@ struct s3_config {
 int s3_client_new(const struct s3_config *config, char *why, size_t why_len,
 		  struct s3_client **ret) must_check;
 void s3_client_free(struct s3_client *c); /* after all its loops have stopped */
+/* What uploads are to carry now: S3_SUM_OFF once the server turned out not to know it. */
+enum s3_sum_kind s3_client_sum(const struct s3_client *c);
 const char *s3_client_region(const struct s3_client *c);
 const char *s3_client_endpoint(const struct s3_client *c); /* scheme://host[:port] */
 
@@ -183,15 +195,31 @@ struct s3_get_call {
 	void (*on_data)(struct s3_get_call *g, uint64_t pos, size_t len);
 	struct s3_object object; /* valid from on_head */
 };
-void s3_get(struct s3_client *c, struct loop *l, struct s3_get_call *g);
+void s3_get(struct s3_client *c, struct loop *l, struct s3_get_call *call);
 
-/* Attributes of a new object, the same for PutObject and CreateMultipartUpload. */
+#define S3_METADATA_MAX 32
+
+struct s3_metadata {
+	const char *name; /* x-amz-meta-..., lower case */
+	const char *value;
+};
+
+/* Attributes of a new object, the same for PutObject and CreateMultipartUpload. NULL: none sent. */
 struct s3_put_attrs {
-	const char *content_type;  /* NULL: none sent */
-	const char *storage_class; /* NULL: none sent */
-	const char *sse;	   /* NULL: none sent */
+	const char *content_type;
+	const char *storage_class;
+	const char *sse; /* what the server answers must be the same, else -EIO */
 	const char *sse_kms_key_id;
+	const char *cache_control, *acl;
+	const char *tagging; /* as a query string */
+	const struct s3_metadata *metadata;
+	unsigned nmetadata;
 	bool if_none_match; /* refuse to replace: -EEXIST */
+};
+
+struct s3_body_sum {
+	enum s3_sum_kind kind;
+	uint64_t value;
 };
 
 struct s3_put_call {
@@ -200,7 +228,8 @@ struct s3_put_call {
 	const struct s3_put_attrs *attrs; /* NULL: none */
 	const struct iovec *body;	  /* sent from here, unchanged until done */
 	unsigned nbody;
-	struct s3_object object; /* result: etag and size */
+	const struct s3_body_sum *sum; /* of the body; NULL: computed here */
+	struct s3_object object;       /* result: etag and size */
 };
 void s3_put(struct s3_client *c, struct loop *l, struct s3_put_call *p);
 
@@ -208,14 +237,18 @@ struct s3_create_upload_call {
 	struct s3_call call;
 	const char *key;
 	const struct s3_put_attrs *attrs;
-	char *upload_id; /* result, free() */
+	enum s3_sum_kind sum; /* that the parts will have */
+	bool unclear;	 /* result: an attempt got no answer, it may have made another upload */
+	char *upload_id; /* result, free(); with -EIO too when the encryption is not as asked */
 };
 void s3_create_upload(struct s3_client *c, struct loop *l, struct s3_create_upload_call *u);
 
 struct s3_part {
 	uint64_t size;
 	char etag[S3_ETAG_MAX];
-	char crc32c[12]; /* base64 as sent, "" when none was */
+	enum s3_sum_kind kind;
+	uint64_t sum;		    /* of the bytes, by kind */
+	char checksum[S3_SUM_TEXT]; /* as sent, "" when none was */
 };
 
 struct s3_upload_part_call {
@@ -224,7 +257,8 @@ struct s3_upload_part_call {
 	unsigned number; /* 1..S3_PARTS_MAX */
 	const struct iovec *body;
 	unsigned nbody;
-	struct s3_part part; /* result */
+	const struct s3_body_sum *sum; /* of the body; NULL: computed here */
+	struct s3_part part;	       /* result */
 };
 void s3_upload_part(struct s3_client *c, struct loop *l, struct s3_upload_part_call *u);
 
@@ -239,7 +273,8 @@ struct s3_complete_call {
 	const struct s3_part *parts; /* part i has number i + 1 */
 	unsigned nparts;
 	bool if_none_match;
-	struct s3_object object; /* result: etag and size */
+	const struct s3_body_sum *sum; /* of the whole object, compared; NULL: not known */
+	struct s3_object object;       /* result: etag and size */
 };
 void s3_complete(struct s3_client *c, struct loop *l, struct s3_complete_call *u);
 
@@ -258,6 +293,21 @@ struct s3_list_parts_call {
 	struct s3_part *parts; /* result, free(); ordered by number, numbers contiguous or -EIO */
 };
 void s3_list_parts(struct s3_client *c, struct loop *l, struct s3_list_parts_call *p);
+
+/* Multipart uploads that are not complete, by prefix: one page. */
+struct s3_upload_info {
+	char *key, *id;
+	int64_t initiated; /* server's clock, seconds since the epoch */
+};
+struct s3_list_uploads_call {
+	struct s3_call call;
+	const char *prefix;
+	struct s3_upload_info *uploads; /* result, s3_uploads_free() */
+	unsigned nuploads;
+	int64_t date; /* the server's clock at the answer; 0: not told */
+};
+void s3_list_uploads(struct s3_client *c, struct loop *l, struct s3_list_uploads_call *u);
+void s3_uploads_free(struct s3_upload_info *uploads, unsigned n);
 
 /* 0 also when the key is gone already. */
 struct s3_delete_call {

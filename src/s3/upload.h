@@ -8,8 +8,13 @@
 
 /* Headers of a new object, If-None-Match excepted. NULL: none. */
 void s3_upload_attrs(struct s3_request *r, const struct s3_put_attrs *a);
+/* Whether the answer names the encryption that was asked for; if not, c->error says it. */
+bool s3_upload_sse_matches(struct control *c, const struct s3_put_attrs *a);
 uint64_t s3_upload_len(const struct iovec *body, unsigned nbody);
-/* The attempt sends `body`, with the CRC32C in c->crc32c. */
+/* Sets c->sum and c->checksum: as the caller has it, or computed now. */
+void s3_upload_sum(struct control *c, const struct s3_body_sum *sum, const struct iovec *body,
+		   unsigned nbody);
+/* The attempt sends `body`, with c->checksum. */
 void s3_upload_body(struct control *c, const struct iovec *body, unsigned nbody);
 /* The deadline of the attempts, when what follows an unclear end needs some of the time. */
 uint64_t s3_upload_leave_time(uint64_t deadline);

@@ -16,7 +16,7 @@
 #include "s3/object.h"
 #include "s3/xml_fields.h"
 
-#define PARTS_MAX 1000 /* ListParts' own limit of a page */
+#define PARTS_MAX 1000 /* the limit of a page, of uploads too */
 
 static void copy_text(struct s3_xml *x, char *ret, size_t size)
 {
@@ -148,12 +148,27 @@ static void set_part_field(struct s3_xml *x, enum field field)
 			s3_xml_fail(x, -EPROTO);
 		break;
 	case F_PART_CRC32C:
-		if (x->text.len < sizeof(p->crc32c))
-			copy_text(x, p->crc32c, sizeof(p->crc32c));
+		if (x->text.len < sizeof(p->checksum))
+			copy_text(x, p->checksum, sizeof(p->checksum));
 		break;
 	case F_NEXT_PART:
 		on_part_number(x, &x->result.next_part);
 		break;
+	}
+}
+
+static void set_upload_field(struct s3_xml *x, enum field field)
+{
+	struct s3_upload_info *u = &x->upload;
+
+	if (field == F_UPLOAD_KEY) {
+		free(u->key);
+		u->key = text_dup(x, S3_KEY_MAX);
+	} else if (field == F_UPLOADS_ID) {
+		free(u->id);
+		u->id = text_dup(x, S3_UPLOAD_ID_MAX);
+	} else if (date_parse_iso(buf_str(&x->text), &u->initiated) < 0) {
+		s3_xml_fail(x, -EPROTO);
 	}
 }
 
@@ -174,8 +189,10 @@ static void set_result_field(struct s3_xml *x, enum field field)
 			s3_xml_fail(x, -EPROTO);
 		break;
 	case F_RESULT_CRC32C:
-		if (x->text.len < sizeof(r->crc32c))
-			copy_text(x, r->crc32c, sizeof(r->crc32c));
+		copy_text(x, r->checksum[S3_SUM_CRC32C], sizeof(r->checksum[0]));
+		break;
+	case F_RESULT_CRC64NVME:
+		copy_text(x, r->checksum[S3_SUM_CRC64NVME], sizeof(r->checksum[0]));
 		break;
 	}
 }
@@ -192,10 +209,12 @@ void s3_xml_field(struct s3_xml *x, enum field field)
 	else if (x->result.is_error)
 		set_error_field(x, field);
 	else if (field == F_TRUNCATED || field == F_UPLOAD_ID || field == F_RESULT_ETAG ||
-		 field == F_RESULT_CRC32C)
+		 field == F_RESULT_CRC32C || field == F_RESULT_CRC64NVME)
 		set_result_field(x, field);
 	else if (x->kind == S3_XML_LIST)
 		set_list_field(x, field);
+	else if (x->kind == S3_XML_UPLOADS)
+		set_upload_field(x, field);
 	else
 		set_part_field(x, field);
 }
@@ -213,5 +232,22 @@ int s3_xml_part(struct s3_xml *x)
 	if (!r->parts)
 		return -ENOMEM;
 	r->parts[r->nparts++] = x->part;
+	return 0;
+}
+
+int s3_xml_upload(struct s3_xml *x)
+{
+	struct s3_xml_result *r = &x->result;
+
+	if (!x->upload.key || !x->upload.id)
+		return -EPROTO;
+	if (r->nuploads == PARTS_MAX)
+		return -EMSGSIZE;
+	if (!r->uploads)
+		r->uploads = calloc(PARTS_MAX, sizeof(*r->uploads));
+	if (!r->uploads)
+		return -ENOMEM;
+	r->uploads[r->nuploads++] = x->upload;
+	x->upload = (struct s3_upload_info){0};
 	return 0;
 }

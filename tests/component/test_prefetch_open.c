@@ -334,6 +334,30 @@ static void memory_granted_later(void)
 	rig_fini(&rig);
 }
 
+/* Cells that come and that nobody reads go to whoever is in line, before their GET ends. */
+static void arrivals_are_given_up(void)
+{
+	struct rig_read first, second;
+	struct pf_stream *a, *b;
+	struct rig rig;
+
+	rig_init(&rig, &(struct rig_config){.budget = 2 * MIB, .script = {.hold = true}});
+	a = rig_stream(&rig, "whole", MIB);
+	b = rig_stream(&rig, "in line", 64 * MIB);
+	rig_read_start(&first, a, 0, 1);
+	check(memory_source_wait(rig.memory, 1));
+	rig_read_start(&second, b, 100, MIB); /* 8 + 9 cells do not fit in 16 */
+	pf_cancel(a, &first.r);
+	check_int(memory_source_count(rig.memory), ==, 1);
+	memory_source_allow(rig.memory, 0, 4 * PF_CELL);
+	check(memory_source_wait(rig.memory, 2));
+	memory_source_allow(rig.memory, 1, UINT64_MAX);
+	check(rig_read_wait(&second) && second.right);
+	pf_close(a);
+	pf_close(b);
+	rig_fini(&rig);
+}
+
 static void close_with_reads_waiting(void)
 {
 	struct rig_read parked, in_line;
@@ -427,6 +451,7 @@ int main(void)
 		TEST(cancel_parked),
 		TEST(cancel_in_line),
 		TEST(memory_granted_later),
+		TEST(arrivals_are_given_up),
 		TEST(close_with_reads_waiting),
 		TEST(close_ends_fetching_ahead),
 		TEST(idle_cells_are_given_up),

@@ -203,6 +203,104 @@ static void closing_in_the_middle(void)
 	rig_fini(&rig);
 }
 
+#define CROWD	   256
+#define CROWD_SIZE (4 * MIB)
+
+/* A reader without a thread: each answer brings the next read. */
+struct walker {
+	struct pf_read r;
+	struct pf_stream *stream;
+	struct loop *loop;
+	struct loop_task task;
+	uint64_t pos;
+	size_t step;
+	bool wrong;
+	sem_t *ended;
+};
+
+static void walk_on(struct loop_task *t)
+{
+	struct walker *w = container_of(t, struct walker, task);
+
+	if (w->pos == CROWD_SIZE) {
+		(void)sem_post(w->ended);
+		return;
+	}
+	w->r = (struct pf_read){.offset = w->pos, .len = w->step, .done = w->r.done};
+	w->pos += w->step;
+	pf_read(w->stream, &w->r);
+}
+
+static void walker_read(struct pf_read *r)
+{
+	struct walker *w = container_of(r, struct walker, r);
+	uint64_t pos = r->offset;
+
+	for (unsigned i = 0; i < r->niov; i++) {
+		w->wrong |= !memory_matches(r->iov[i].iov_base, pos, r->iov[i].iov_len);
+		pos += r->iov[i].iov_len;
+	}
+	w->wrong |= r->err != 0 || pos != r->offset + w->step;
+	loop_post(w->loop, &w->task);
+}
+
+/* Returns how many walkers met wrong bytes. */
+static unsigned walk_all(struct rig *rig, struct walker *walkers, size_t step)
+{
+	unsigned wrong = 0;
+	sem_t ended;
+
+	(void)sem_init(&ended, 0, 0);
+	for (unsigned i = 0; i < CROWD; i++) {
+		char key[32];
+
+		(void)snprintf(key, sizeof(key), "crowd-%zu-%u", step, i);
+		walkers[i] = (struct walker){
+			.r.done = walker_read,
+			.stream = rig_stream(rig, key, CROWD_SIZE),
+			.loop = rig->loops[i % RIG_LOOPS],
+			.task.run = walk_on,
+			.step = step,
+			.ended = &ended,
+		};
+		loop_post(walkers[i].loop, &walkers[i].task);
+	}
+	for (unsigned i = 0; i < CROWD; i++)
+		check(rig_wait(&ended));
+	for (unsigned i = 0; i < CROWD; i++) {
+		wrong += walkers[i].wrong;
+		pf_close(walkers[i].stream);
+	}
+	return wrong;
+}
+
+/* A quarter of a MiB for each of them: all come to their end, and nothing is fetched twice. */
+static void crowd(void)
+{
+	static struct walker walkers[CROWD];
+	static const size_t steps[] = {128 * KIB, MIB};
+	struct rig rig;
+
+	rig_init(&rig, &(struct rig_config){
+			       .budget = 64 * MIB,
+			       .script = {.head_delay_ns = 500000,
+					  .step_delay_ns = 50000,
+					  .piece_max = 256 * KIB,
+					  .jitter = true},
+		       });
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		memory_source_reset(rig.memory);
+		check_int(walk_all(&rig, walkers, steps[i]), ==, 0);
+		printf("# %zu KiB: %" PRIu64 " MiB, %u GETs\n", steps[i] / 1024,
+		       memory_source_asked(rig.memory) / MIB, memory_source_count(rig.memory));
+		check_int(memory_source_asked(rig.memory), <=, CROWD * CROWD_SIZE / 10 * 11);
+		/* Who gets memory in line gets enough for a good GET. */
+		check_int(memory_source_count(rig.memory), <=, 2 * CROWD * CROWD_SIZE / MIB);
+	}
+	check_int(budget_peak(rig.budget), <=, 64 * MIB);
+	rig_fini(&rig);
+}
+
 #define FAIL_EVERY 5
 
 static _Atomic unsigned fetches;
@@ -278,6 +376,7 @@ int main(void)
 		TEST(ten_thousand_reads_in_64_mib),
 		TEST(in_8_mib),
 		TEST(in_tiny_pieces),
+		TEST(crowd),
 		TEST(closing_in_the_middle),
 		TEST(with_errors),
 		{0},

@@ -54,7 +54,9 @@ static void put_once_only(void)
 
 static int complete(struct s3_complete_call *c)
 {
-	static const struct s3_part parts[2] = {{5, "\"" MD5_A "\"", ""}, {6, "\"" MD5_B "\"", ""}};
+	static const struct s3_part parts[2] = {
+		{.size = 5, .etag = "\"" MD5_A "\"", .checksum = ""},
+		{.size = 6, .etag = "\"" MD5_B "\"", .checksum = ""}};
 
 	*c = (struct s3_complete_call){.key = "k", .upload_id = "id", .parts = parts, .nparts = 2};
 	return sync_complete(c);

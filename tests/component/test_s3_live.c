@@ -446,7 +446,7 @@ static bool upload_part(const char *id, unsigned number, size_t len, struct s3_p
 		return false;
 	}
 	check_int(u.part.size, ==, len);
-	check(u.part.crc32c[0] != '\0');
+	check(u.part.checksum[0] != '\0');
 	*ret = u.part;
 	return true;
 }

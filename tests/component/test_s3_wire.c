@@ -62,16 +62,47 @@ static void list_on_the_wire(void)
 	script_end(2);
 }
 
+#define KMS(key)                                    \
+	"x-amz-server-side-encryption: aws:kms\r\n" \
+	"x-amz-server-side-encryption-aws-kms-key-id: " key "\r\n"
+
+/* The object is there, but not as it was asked for: that is an error. */
+static void encryption_is_checked(void)
+{
+	const struct s3_put_attrs attrs = {.sse = "aws:kms", .sse_kms_key_id = "key"};
+	struct s3_create_upload_call c = {.key = "k", .attrs = &attrs};
+	struct s3_put_call p = put_call(&attrs);
+
+	script_begin(SCRIPT(PUT_OK, EMPTY_ANSWER("200 OK", ETAG KMS("other")),
+			    BODY_ANSWER("200 OK", KMS("other"),
+					"<InitiateMultipartUploadResult><UploadId>i</UploadId>"
+					"</InitiateMultipartUploadResult>")),
+		     NULL);
+	check_int(sync_put(&p), ==, -EIO);
+	check_str(p.call.error.code, "EncryptionMismatch");
+	check_int(sync_put(&p), ==, -EIO);
+	check_int(sync_create(&c), ==, -EIO);
+	check_str(c.upload_id, "i");
+	free(c.upload_id);
+	script_end(3);
+}
+
 static void put_on_the_wire(void)
 {
+	const struct s3_metadata meta[] = {{"x-amz-meta-a", "1"}, {"x-amz-meta-b", "2 3"}};
 	const struct s3_put_attrs attrs = {.content_type = "text/plain",
+					   .cache_control = "max-age=5",
+					   .acl = "private",
+					   .tagging = "k=v&l=w",
+					   .metadata = meta,
+					   .nmetadata = 2,
 					   .storage_class = "STANDARD_IA",
 					   .sse = "aws:kms",
 					   .sse_kms_key_id = "key",
 					   .if_none_match = true};
 	struct s3_put_call p = put_call(&attrs);
 
-	script_begin(SCRIPT(PUT_OK, PUT_OK), NULL);
+	script_begin(SCRIPT(EMPTY_ANSWER("200 OK", ETAG KMS("key")), PUT_OK), NULL);
 	check_int(sync_put(&p), ==, 0);
 	check_str(p.object.etag, "\"e1\"");
 	check_int(p.object.size, ==, 5);
@@ -83,6 +114,11 @@ static void put_on_the_wire(void)
 	check(sent_header(0, "\r\nx-amz-server-side-encryption: aws:kms\r\n"));
 	check(sent_header(0, "\r\nx-amz-server-side-encryption-aws-kms-key-id: key\r\n"));
 	check(sent_header(0, "\r\nif-none-match: *\r\n"));
+	check(sent_header(0, "\r\ncache-control: max-age=5\r\n"));
+	check(sent_header(0, "\r\nx-amz-acl: private\r\n"));
+	check(sent_header(0, "\r\nx-amz-tagging: k=v&l=w\r\n"));
+	check(sent_header(0, "\r\nx-amz-meta-a: 1\r\n"));
+	check(sent_header(0, "\r\nx-amz-meta-b: 2 3\r\n"));
 	check(sent(0, "\r\n\r\nhello"));
 	never(0);
 
@@ -119,7 +155,8 @@ static void multipart_on_the_wire(void)
 	struct s3_create_upload_call c = {.key = "k"};
 	struct s3_upload_part_call u = {
 		.key = "k", .upload_id = "i/d+", .number = 7, .body = body, .nbody = 2};
-	struct s3_part parts[2] = {{5, "\"a&b\"", "mnG7TA=="}, {5, "\"b\"", ""}};
+	struct s3_part parts[2] = {{.size = 5, .etag = "\"a&b\"", .checksum = "mnG7TA=="},
+				   {.size = 5, .etag = "\"b\"", .checksum = ""}};
 	struct s3_complete_call done = {.key = "k",
 					.upload_id = "i/d+",
 					.parts = parts,
@@ -147,7 +184,7 @@ static void multipart_on_the_wire(void)
 
 	check_int(sync_part(&u), ==, 0);
 	check_str(u.part.etag, "\"e1\"");
-	check_str(u.part.crc32c, "mnG7TA==");
+	check_str(u.part.checksum, "mnG7TA==");
 	check_int(u.part.size, ==, 5);
 	check(sent(1, "PUT /bucket/k?partNumber=7&uploadId=i%2Fd%2B HTTP/1.1\r\n"));
 	check(sent_header(1, "\r\nx-amz-checksum-crc32c: mnG7TA==\r\n"));
@@ -225,6 +262,7 @@ int main(void)
 		TEST(head_on_the_wire),
 		TEST(list_on_the_wire),
 		TEST(put_on_the_wire),
+		TEST(encryption_is_checked),
 		TEST(delete_on_the_wire),
 		TEST(multipart_on_the_wire),
 		TEST(parts_over_pages),

@@ -33,6 +33,7 @@ static _Atomic uint64_t overcommit_at;
 static _Atomic unsigned counts[NKINDS];
 static _Atomic int fail_kind, fail_number; /* fail the n-th (from 1) of a kind; 0: none */
 static _Atomic bool hold;		   /* no answer to parts while set */
+static _Atomic bool misplace;		   /* the next part has another sum */
 static _Atomic bool wrong_bytes;
 static _Atomic uint64_t stored; /* size of the object that was completed or put */
 static _Atomic uint64_t part_bytes;
@@ -166,6 +167,11 @@ static uint64_t check_body(const struct iovec *iov, unsigned n, uint64_t pos)
 	return pos - start;
 }
 
+enum s3_sum_kind s3_client_sum(const struct s3_client *c)
+{
+	return S3_SUM_CRC32C;
+}
+
 void s3_error_format(const struct s3_error *e, char *ret, size_t len)
 {
 	(void)snprintf(ret, len, "%d %s", e->status, e->code);
@@ -188,9 +194,19 @@ void s3_create_upload(struct s3_client *c, struct loop *l, struct s3_create_uplo
 
 void s3_upload_part(struct s3_client *c, struct loop *l, struct s3_upload_part_call *u)
 {
+	uint64_t sum = 0;
+
 	(void)c;
 	u->part.size = check_body(u->body, u->nbody, (u->number - 1) * PART);
 	(void)snprintf(u->part.etag, sizeof(u->part.etag), "\"%u\"", u->number);
+	u->part.kind = u->sum->kind;
+	u->part.sum = u->sum->value;
+	for (unsigned i = 0; i < u->nbody; i++)
+		sum = s3_sum(u->sum->kind, sum, u->body[i].iov_base, u->body[i].iov_len);
+	if (sum != u->sum->value)
+		atomic_store(&wrong_bytes, true);
+	if (atomic_exchange(&misplace, false))
+		u->part.sum ^= 1;
 	atomic_fetch_add(&part_bytes, u->part.size);
 	answer(l, &u->call, PART_SENT);
 }
@@ -216,6 +232,20 @@ void s3_abort(struct s3_client *c, struct loop *l, struct s3_abort_call *a)
 {
 	(void)c;
 	answer(l, &a->call, ABORT);
+}
+
+void s3_list_uploads(struct s3_client *c, struct loop *l, struct s3_list_uploads_call *u)
+{
+	abort(); /* nothing here loses an answer */
+}
+
+void s3_list_parts(struct s3_client *c, struct loop *l, struct s3_list_parts_call *p)
+{
+	abort();
+}
+
+void s3_uploads_free(struct s3_upload_info *uploads, unsigned n)
+{
 }
 
 /* ---- the tests ---- */
@@ -434,6 +464,21 @@ static void failed_complete(void)
 	failure_of(COMPLETE, 1, 1);
 }
 
+/* What goes to Complete is not what was written: no Complete. */
+static void parts_that_do_not_add_up(void)
+{
+	struct upload *u = fresh();
+
+	reset(64);
+	atomic_store(&misplace, true);
+	check_int(write_all(u, 3 * PART + 5), ==, 0);
+	check_int(finish(u), ==, -EIO);
+	wait_count(ABORT, 1);
+	check_int(atomic_load(&counts[COMPLETE]), ==, 0);
+	upload_unref(u);
+	check_all_freed(64);
+}
+
 static void dropped_without_finish(void)
 {
 	struct upload *u = fresh();
@@ -552,6 +597,7 @@ int main(void)
 				     TEST(failed_create),
 				     TEST(failed_part),
 				     TEST(failed_complete),
+				     TEST(parts_that_do_not_add_up),
 				     TEST(dropped_without_finish),
 				     TEST(write_after_finish),
 				     TEST(writer_waits_its_turn),

@@ -128,6 +128,7 @@ class Mount:
             argv += ["--endpoint-url", self.server.endpoint, "--force-path-style",
                      "--region", REGION]
         argv += ["-l", str(self.log_folder)] if self.background else ["-f"]
+        argv += os.environ.get("MOUNT_S3_TEST_OPTIONS", "").split()
         return argv + self.options + [self.target, str(self.path)] + self.options_after
 
     def environment(self):

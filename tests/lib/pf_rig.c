@@ -16,7 +16,7 @@ static void insist(bool ok, const char *what)
 	exit(1);
 }
 
-static bool wait_for(sem_t *sem)
+bool rig_wait(sem_t *sem)
 {
 	struct timespec t;
 
@@ -89,7 +89,7 @@ int rig_open(struct rig *rig, const char *key, uint64_t size, bool revalidate, b
 
 	(void)sem_init(&w.done, 0, 0);
 	pf_open(rig->pf, &w.o);
-	insist(wait_for(&w.done), "an open hangs");
+	insist(rig_wait(&w.done), "an open hangs");
 	(void)sem_destroy(&w.done);
 	*ret = w.o.stream;
 	return w.o.err;
@@ -129,7 +129,7 @@ void rig_read_start(struct rig_read *rr, struct pf_stream *s, uint64_t offset, s
 
 bool rig_read_wait(struct rig_read *rr)
 {
-	return wait_for(&rr->done);
+	return rig_wait(&rr->done);
 }
 
 bool rig_read_ended(struct rig_read *rr)

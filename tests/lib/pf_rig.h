@@ -37,6 +37,9 @@ int rig_open(struct rig *rig, const char *key, uint64_t size, bool revalidate, b
 /* Opens without a GET; ends the program on failure. */
 struct pf_stream *rig_stream(struct rig *rig, const char *key, uint64_t size);
 
+/* False after 20 s. */
+bool rig_wait(sem_t *sem);
+
 /* One read that can be waited for. */
 struct rig_read {
 	struct pf_read r;

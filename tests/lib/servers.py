@@ -124,14 +124,19 @@ class Server:
     def client(self):
         import boto3
         from botocore.config import Config
+        from botocore.handlers import add_expect_header
 
         os.environ.update({k: v for k, v in aws_environment().items()
                            if k.lower() == "no_proxy" or k.startswith("AWS_")})
-        return boto3.client(
+        client = boto3.client(
             "s3", endpoint_url=self.endpoint, region_name=REGION,
             aws_access_key_id=ACCESS_KEY, aws_secret_access_key=SECRET_KEY,
             config=Config(s3={"addressing_style": "path"}, connect_timeout=5, read_timeout=60,
                           retries={"max_attempts": 2}, max_pool_connections=32))
+        # With Expect: 100-continue a reused connection may take the interim answer
+        # for the next one, and wait for the rest until it times out.
+        client.meta.events.unregister("before-call.s3", add_expect_header)
+        return client
 
     def new_bucket(self, hint="t"):
         self._count += 1

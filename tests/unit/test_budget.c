@@ -356,8 +356,9 @@ static void memory_goes_back(void)
 	memset(c, 1, PF_SLAB);
 	pool_put(p, c, 8);
 	pool_put(p, a + 4 * PF_CELL, 4);
-	for (int i = 0; i < 3; i++)
-		pool_trim(p);
+	pool_trim(p);
+	check_int(pool_resident(p), ==, 16);
+	pool_trim(p);
 	check_int(pool_resident(p), ==, 4);
 	check_int(resident(c, PF_SLAB), ==, 0);
 	check_int(resident(a + 4 * PF_CELL, 4 * PF_CELL), ==, 0);

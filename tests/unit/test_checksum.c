@@ -6,6 +6,7 @@
 #include "base/macro.h"
 #include "lib/test.h"
 #include "s3/checksum.h"
+#include "s3/sum.h"
 
 static void vectors(void)
 {
@@ -47,6 +48,54 @@ static void lengths(void)
 					test_fail_("length %zu at %zu", n, at);
 }
 
+static void nvme(void)
+{
+	static unsigned char b[40000];
+
+	check(s3_crc64nvme(0, "123456789", 9) == UINT64_C(0xae8b14860a799888));
+	memset(b, 0, 4096);
+	check(s3_crc64nvme(0, b, 4096) == UINT64_C(0x6482d367eb22b64e));
+	memset(b, 0xff, 4096);
+	check(s3_crc64nvme(0, b, 4096) == UINT64_C(0xc0ddba7302eca3ac));
+	fill(b, sizeof(b));
+	for (size_t n = 0; n < 300; n++)
+		for (size_t at = 0; at < 3; at++)
+			if (s3_crc64nvme(7, b + at, n) != s3_crc64nvme_table(7, b + at, n))
+				test_fail_("length %zu at %zu", n, at);
+	check(s3_crc64nvme(9, b, sizeof(b)) == s3_crc64nvme_table(9, b, sizeof(b)));
+}
+
+static void joined(void)
+{
+	static unsigned char b[30000];
+
+	fill(b, sizeof(b));
+	for (unsigned k = 0; k <= S3_SUM_OFF; k++) {
+		enum s3_sum_kind kind = (enum s3_sum_kind)k;
+		uint64_t whole = s3_sum(kind, 0, b, sizeof(b));
+
+		for (size_t at = 0; at <= sizeof(b); at = at * 3 + 1) {
+			uint64_t first = s3_sum(kind, 0, b, at);
+			uint64_t second = s3_sum(kind, 0, b + at, sizeof(b) - at);
+
+			check(s3_sum(kind, first, b + at, sizeof(b) - at) == whole);
+			check(s3_sum_join(kind, first, second, sizeof(b) - at) == whole);
+		}
+	}
+}
+
+static void sum_texts(void)
+{
+	char t[S3_SUM_TEXT];
+
+	s3_sum_text(S3_SUM_CRC32C, 0xe3069283, t);
+	check_str(t, "4waSgw==");
+	s3_sum_text(S3_SUM_CRC64NVME, UINT64_C(0xae8b14860a799888), t);
+	check_str(t, "rosUhgp5mIg=");
+	s3_sum_text(S3_SUM_OFF, 0, t);
+	check_str(t, "");
+}
+
 static void pieces(void)
 {
 	static unsigned char b[30000];
@@ -76,6 +125,12 @@ static void text(void)
 
 int main(void)
 {
-	return test_run(
-		(struct test[]){TEST(vectors), TEST(lengths), TEST(pieces), TEST(text), {0}});
+	return test_run((struct test[]){TEST(vectors),
+					TEST(lengths),
+					TEST(pieces),
+					TEST(text),
+					TEST(nvme),
+					TEST(joined),
+					TEST(sum_texts),
+					{0}});
 }

@@ -26,6 +26,7 @@ static struct model m;
 
 static void model_reset(uint64_t size)
 {
+	cursor_fini(&m.set);
 	m = (struct model){
 		.limits = {.size = size,
 			   .cap = 64 * MIB,
@@ -292,8 +293,8 @@ static void stopped_is_asked_again(void)
 	model_reset(256 * MIB);
 	rd(0, PF_CELL);
 	cursor_read(&m.set, PF_CELL, PF_CELL, true, &m.limits, &p);
-	require(p.cursor && p.nahead == 1);
-	cursor_stopped(p.cursor, p.ahead[0].begin);
+	require(p.sequential && p.nahead == 1);
+	cursor_stopped(&m.set, p.cursor, p.ahead[0].begin);
 	cursor_read(&m.set, 2 * PF_CELL, PF_CELL, true, &m.limits, &p);
 	require(p.nahead == 1);
 	check_int(p.ahead[0].begin, ==, 3 * PF_CELL);
@@ -301,7 +302,7 @@ static void stopped_is_asked_again(void)
 
 int main(void)
 {
-	return test_run((struct test[]){
+	int r = test_run((struct test[]){
 		TEST(sequential),
 		TEST(slow_reader),
 		TEST(sequential_small_reads),
@@ -323,4 +324,7 @@ int main(void)
 		TEST(stopped_is_asked_again),
 		{0},
 	});
+
+	cursor_fini(&m.set);
+	return r;
 }

@@ -136,6 +136,25 @@ static void refusals(void)
 	}
 }
 
+static void lists(void)
+{
+	const char *many[ARGS_MAX + 1] = {"bucket", "/mnt"};
+	struct options o;
+	char why[1024];
+
+	check_int(parse(&o, why, ARGS("--tag", "a=1", "bucket", "--tag=b=2", "/mnt")), ==, 0);
+	check_int(o.tag.n, ==, 2);
+	check_str(o.tag.v[0], "a=1");
+	check_str(o.tag.v[1], "b=2");
+	check_int(o.metadata.n, ==, 0);
+	options_fini(&o);
+	for (int i = 2; i < ARGS_MAX - 1; i++)
+		many[i] = "--tag=a=1";
+	check_int(parse(&o, why, many), ==, 0);
+	check_int(o.tag.n, ==, 9);
+	options_fini(&o);
+}
+
 static void values_found_wrong_later(void)
 {
 	static const struct {
@@ -220,6 +239,7 @@ int main(void)
 					TEST(defaults),
 					TEST(s3_uris),
 					TEST(refusals),
+					TEST(lists),
 					TEST(values_found_wrong_later),
 					TEST(help_names_every_option),
 					TEST(fstab_options),

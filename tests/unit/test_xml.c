@@ -406,7 +406,7 @@ static void create_and_complete(void)
 		      "CompleteMultipartUploadResult>",
 		      &r) == 0);
 	check_str(r->etag, "\"e-2\"");
-	check_str(r->crc32c, "abc=-2");
+	check_str(r->checksum[S3_SUM_CRC32C], "abc=-2");
 	require(whole(S3_XML_COMPLETE, "  <Error><Code>InternalError</Code></Error>", &r) == 0);
 	check(r->is_error);
 	fini();
@@ -429,7 +429,7 @@ static void parts(void)
 	check(r->truncated);
 	check_int(r->next_part, ==, 2);
 	check_int(r->parts[0].part.size, ==, 5242880);
-	check_str(r->parts[0].part.crc32c, "AAAAAA==");
+	check_str(r->parts[0].part.checksum, "AAAAAA==");
 	check_int(r->parts[1].number, ==, 2);
 	check_str(r->parts[1].part.etag, "\"b\"");
 

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The checksums of uploads in S3's terms; the sums themselves are in s3.h. Pure. */
+#ifndef S3_SUM_H
+#define S3_SUM_H
+
+#include "s3/s3.h"
+
+uint64_t s3_sum_iov(enum s3_sum_kind kind, const struct iovec *iov, unsigned n);
+/* Big-endian, s3_sum_len bytes. */
+void s3_sum_bytes(enum s3_sum_kind kind, uint64_t sum, unsigned char ret[8]);
+/* The same in base64, as the headers have it; "" for S3_SUM_OFF. */
+void s3_sum_text(enum s3_sum_kind kind, uint64_t sum, char ret[S3_SUM_TEXT]);
+const char *s3_sum_name(enum s3_sum_kind kind);	   /* "CRC32C" */
+const char *s3_sum_header(enum s3_sum_kind kind);  /* "x-amz-checksum-crc32c" */
+const char *s3_sum_element(enum s3_sum_kind kind); /* "ChecksumCRC32C" */
+unsigned s3_sum_len(enum s3_sum_kind kind);
+
+#endif
