@@ -36,6 +36,7 @@
 #define SKIP_FIRST     8
 #define SKIP_MAX       512
 #define LOADING_MAX    2
+#define CHAIN_MAX      4 /* pages of a directory that follow each other before we jump */
 
 static void page_free(struct page *p)
 {
@@ -290,8 +291,50 @@ static bool covers(const struct page *p, const char *name, size_t len)
 	return page_speaks_locked(p, name, len);
 }
 
-bool listing_find_locked(struct inode *dir, const char *name, size_t len, uint64_t now,
-			 struct found *ret, uint64_t *ret_told)
+static unsigned loading(const struct dir *d)
+{
+	const struct list *n;
+	unsigned count = 0;
+
+	list_for_each (n, &d->pages)
+		count += !list_entry(n, struct page, dir_node)->ready;
+	return count;
+}
+
+/* A page in use is replaced before it expires, so that nobody has to wait for it. */
+static void used_locked(struct fs *fs, struct page *p, uint64_t now)
+{
+	uint64_t life = p->expires - p->requested;
+	struct page *fresh;
+
+	p->answers++;
+	if (p->renewed || p->answers < ANSWERS_ENOUGH || p->expires == EXPIRES_NEVER ||
+	    now - p->requested < life - life / 4 || loading(p->dir->dir) >= LOADING_MAX)
+		return;
+	p->renewed = true;
+	if (page_new_locked(fs, p->dir, p->lo, NULL, /* refresh= */ true, &fresh) == 0)
+		list_append(&fs->page_starts, &fresh->lru);
+}
+
+void listing_start(struct fs *fs)
+{
+	struct list starts = LIST_INIT(starts);
+	struct list *n;
+
+	{
+		WITH_LOCK(&fs->lock);
+		list_splice(&starts, &fs->page_starts);
+	}
+	while ((n = list_pop(&starts))) {
+		struct page *p = list_entry(n, struct page, lru);
+
+		page_start(p);
+		page_unref(p);
+	}
+}
+
+bool listing_find_locked(struct fs *fs, struct inode *dir, const char *name, size_t len,
+			 uint64_t now, struct found *ret, uint64_t *ret_told)
 {
 	struct list *n;
 
@@ -306,14 +349,14 @@ bool listing_find_locked(struct inode *dir, const char *name, size_t len, uint64
 		*ret_told = p->requested;
 		if (search(p, name, len, /* as_dir= */ true)) {
 			ret->kind = FOUND_DIR;
-			p->answers++;
+			used_locked(fs, p, now);
 			return true;
 		}
 		e = search(p, name, len, /* as_dir= */ false);
 		if (e && !e->is_prefix) {
 			ret->kind = FOUND_FILE;
-			p->answers++;
 			ret->object = &e->object;
+			used_locked(fs, p, now);
 		}
 		return true;
 	}
@@ -334,14 +377,35 @@ struct page *listing_loading_locked(struct inode *dir, const char *name, size_t 
 	return NULL;
 }
 
-static unsigned loading(const struct dir *d)
+/*
+ * Where a page for `name` begins: in a small directory at its start, then where
+ * the pages we have end, and in a large one just before the name.
+ */
+static void choose_lo(const struct dir *d, const char *name, size_t len, uint64_t now, char *ret_lo)
 {
 	const struct list *n;
-	unsigned count = 0;
+	const struct page *before = NULL;
+	unsigned fresh = 0;
 
-	list_for_each (n, &d->pages)
-		count += !list_entry(n, struct page, dir_node)->ready;
-	return count;
+	ret_lo[0] = '\0';
+	if (!d->big)
+		return;
+	list_for_each (n, &d->pages) {
+		const struct page *p = list_entry(n, struct page, dir_node);
+
+		if (!p->ready || p->mute || p->expires <= now)
+			continue;
+		fresh++;
+		if (p->hi && name_cmp(name, len, p->hi, p->hi_len) > 0 &&
+		    (!before || name_cmp(p->hi, p->hi_len, before->hi, before->hi_len) > 0))
+			before = p;
+	}
+	if (before && fresh < CHAIN_MAX && before->hi_len <= NAME_LEN_MAX) {
+		memcpy(ret_lo, before->hi, before->hi_len);
+		ret_lo[before->hi_len] = '\0';
+	} else {
+		name_before(name, len, ret_lo);
+	}
 }
 
 bool listing_wanted_locked(struct inode *dir, const char *name, size_t len, bool known,
@@ -363,10 +427,7 @@ bool listing_wanted_locked(struct inode *dir, const char *name, size_t len, bool
 	if (d->misses < MISSES_ENOUGH && !d->useful &&
 	    !(known && d->listed != 0 && now - d->listed < LISTED_RECENT))
 		return false;
-	if (d->big)
-		name_before(name, len, ret_lo);
-	else
-		ret_lo[0] = '\0';
+	choose_lo(d, name, len, now, ret_lo);
 	return true;
 }
 

@@ -58,6 +58,7 @@ struct page {
 	unsigned answers; /* lookups it decided */
 	char **unknown;	  /* names it may not speak for */
 	unsigned nunknown;
+	bool renewed; /* the page that will follow it in time was asked for */
 	bool spoiled; /* too many of them: it speaks for no name */
 	bool mute;    /* answers no lookup any more */
 };
@@ -86,18 +87,21 @@ bool page_speaks_locked(const struct page *p, const char *name, size_t len);
 
 /*
  * True when a fresh page decides what `name` is; it was asked for at *ret_told.
- * All of these with fs->lock held.
+ * A page that is used and will expire soon is asked for again: the caller calls
+ * listing_start when it has dropped the lock. All of these with fs->lock held.
  */
-bool listing_find_locked(struct inode *dir, const char *name, size_t len, uint64_t now,
-			 struct found *ret, uint64_t *ret_told);
+bool listing_find_locked(struct fs *fs, struct inode *dir, const char *name, size_t len,
+			 uint64_t now, struct found *ret, uint64_t *ret_told);
 /* A page in flight that is likely to cover the name, or NULL. */
 struct page *listing_loading_locked(struct inode *dir, const char *name, size_t len);
 /*
  * Counts a lookup that memory could not answer; true when the next thing to do
- * is a page from *ret_lo (len + 4 bytes) instead of this one name.
+ * is a page from *ret_lo (NAME_LEN_MAX + 4 bytes) instead of this one name.
  */
 bool listing_wanted_locked(struct inode *dir, const char *name, size_t len, bool known,
 			   uint64_t now, char *ret_lo);
+/* Requests what listing_find_locked put aside. On a loop thread, no lock held. */
+void listing_start(struct fs *fs);
 /* Pages may no longer speak for that name. */
 void listing_forget_locked(struct inode *dir, const char *name, size_t len);
 /* Pages that expired move to `dead`; free them with listing_free_dead, unlocked. */
