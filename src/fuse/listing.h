@@ -4,9 +4,10 @@
  * Pages of directory listings: what readdir reads out, and for as long as they
  * are fresh the answer to lookups of every name they cover, present or absent.
  *
- * A page covers the names n with `lo` < n and "n/" <= `hi` (its last key), so
- * that both the object n and the directory n would be on it; the last page of a
- * directory has no `hi`. Names in a page are without the directory's key.
+ * A page covers the keys above `lo` up to its last one, `hi` (the last page of a
+ * directory has no `hi`). A name is decided when both its object n and its
+ * directory "n/" are covered, if need be by two pages. Names in a page are
+ * without the directory's key.
  */
 #ifndef FUSE_LISTING_H
 #define FUSE_LISTING_H
@@ -21,6 +22,8 @@
 #include "s3/s3.h"
 
 #define LISTING_PAGE_KEYS 1000
+/* Lookups that a page made for them must answer to have been worth it. */
+#define LISTING_ANSWERS_ENOUGH 3
 /* Kept to answer lookups, in the whole mount: many small directories or a few large ones. */
 #define LISTING_PAGES_MAX 256
 #define LISTING_KEYS_MAX  16000
