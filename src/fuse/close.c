@@ -83,14 +83,14 @@ static void flush_write(struct request *r, struct handle *h)
 		(void)reply_err(r, 0);
 		return;
 	}
-	if (proc_was_killed(r->tid)) {
+	dup = proc_holds_file(h->tgid, h->inode->name, h->inode->ino);
+	if (dup == PROC_UNKNOWN && proc_was_killed(r->tid)) {
 		log_warn(LOG_FUSE, "writer %d was killed after %llu bytes: not uploaded",
 			 (int)r->tid, (unsigned long long)size);
 		writer_fail(h, -EIO);
 		(void)reply_err(r, -EIO);
 		return;
 	}
-	dup = proc_holds_file(h->tgid, h->inode->name, h->inode->ino);
 	if (dup == PROC_YES ||
 	    (size == 0 && (dup == PROC_UNKNOWN || proc_may_have_shared(h->tgid)))) {
 		writer_pending(h);

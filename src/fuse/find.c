@@ -46,7 +46,7 @@ int find_cached_locked(struct fs *fs, struct inode *dir, const char *name, uint6
 		*ret = i;
 		return 0;
 	}
-	if (listing_find_locked(dir, name, len, now, &found, &told) &&
+	if (listing_find_locked(fs, dir, name, len, now, &found, &told) &&
 	    (found.kind != FOUND_NONE || missing_counts(fs, told, since, now))) {
 		if (found.kind != FOUND_NONE)
 			negative_remove_locked(fs, dir, name, len);
@@ -138,6 +138,7 @@ static void find_step(struct find *f)
 				r = joined;
 		}
 	}
+	listing_start(fs);
 	if (r != -EAGAIN) {
 		finish(f, r, i);
 		return;

@@ -163,6 +163,7 @@ int fs_new(const struct fs_config *config, struct fs **ret)
 	lock_init(&fs->lock, RANK_FS);
 	list_init(&fs->negative_lru);
 	list_init(&fs->pages);
+	list_init(&fs->page_starts);
 	list_init(&fs->handles);
 	list_init(&fs->dirhandles);
 	fs->session.fd = fs->session.stopped_fd = -1;

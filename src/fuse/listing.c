@@ -7,8 +7,7 @@
  *   new -> in flight (in dir->pages) -> ready, answering (also in fs->pages)
  *       -> expired, evicted or mute: only its holders still read it
  *
- * When lookups come thick in one directory, a page of 1,000 names is cheaper
- * than asking for each; a page that then answers hardly any lookup (random names
+ * A page that lookups asked for and that then answered hardly any (random names
  * in a huge directory) makes the next ones rarer (`skip`).
  */
 #include "fuse/listing.h"
@@ -23,19 +22,13 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "fuse/name.h"
 #include "fuse/resolve.h"
 #include "fuse/state.h"
 #include "fuse/sweep.h"
 
-#define UNKNOWN_MAX    1024 /* names a page may not speak for, before it is mute */
-#define MISSES_ENOUGH  3    /* within MISS_WINDOW */
-#define MISS_WINDOW    NSEC_PER_SEC
-#define LISTED_RECENT  (60 * NSEC_PER_SEC)
-#define ANSWERS_ENOUGH 3 /* what a refresh must answer to have been worth it */
-#define SKIP_FIRST     8
-#define SKIP_MAX       512
-#define LOADING_MAX    2
+#define UNKNOWN_MAX 1024 /* names a page may not speak for, before it is mute */
+#define SKIP_FIRST  8
+#define SKIP_MAX    512
 
 static void page_free(struct page *p)
 {
@@ -119,7 +112,7 @@ static void retire_locked(struct fs *fs, struct page *p, struct list *dead)
 	fs->page_keys -= p->s3->count;
 	if (!p->refresh)
 		return;
-	d->useful = p->answers >= ANSWERS_ENOUGH;
+	d->useful = p->answers >= LISTING_ANSWERS_ENOUGH;
 	if (d->useful) {
 		d->skip_next = 0;
 		return;
@@ -245,31 +238,6 @@ void page_start(struct page *p)
 	s3_list(p->fs->config.client, loop_current(), &page_ref(p)->call);
 }
 
-/* First entry whose key is not below `name` followed by `tail` ("" or "/"). */
-static const struct s3_entry *search(const struct page *p, const char *name, size_t len,
-				     bool as_dir)
-{
-	const struct s3_page *s3 = p->s3;
-	size_t lo = 0, hi = s3->count;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		const struct s3_entry *e = &s3->entries[mid];
-		const char *key = e->key + p->prefix_len;
-		size_t key_len = e->key_len - p->prefix_len;
-		int c = as_dir ? name_cmp_as_dir(name, len, key, key_len)
-			       : name_cmp(name, len, key, key_len);
-
-		if (c == 0)
-			return e;
-		if (c < 0)
-			hi = mid;
-		else
-			lo = mid + 1;
-	}
-	return NULL;
-}
-
 bool page_speaks_locked(const struct page *p, const char *name, size_t len)
 {
 	if (p->spoiled)
@@ -278,95 +246,6 @@ bool page_speaks_locked(const struct page *p, const char *name, size_t len)
 		if (strlen(p->unknown[i]) == len && memcmp(p->unknown[i], name, len) == 0)
 			return false;
 	}
-	return true;
-}
-
-static bool covers(const struct page *p, const char *name, size_t len)
-{
-	if (p->lo[0] && name_cmp(name, len, p->lo, strlen(p->lo)) <= 0)
-		return false;
-	if (p->hi && name_cmp_as_dir(name, len, p->hi, p->hi_len) > 0)
-		return false;
-	return page_speaks_locked(p, name, len);
-}
-
-bool listing_find_locked(struct inode *dir, const char *name, size_t len, uint64_t now,
-			 struct found *ret, uint64_t *ret_told)
-{
-	struct list *n;
-
-	/* newest first */
-	for (n = dir->dir->pages.prev; n != &dir->dir->pages; n = n->prev) {
-		struct page *p = list_entry(n, struct page, dir_node);
-		const struct s3_entry *e;
-
-		if (!p->ready || p->mute || p->expires <= now || !covers(p, name, len))
-			continue;
-		*ret = (struct found){.expires = p->expires};
-		*ret_told = p->requested;
-		if (search(p, name, len, /* as_dir= */ true)) {
-			ret->kind = FOUND_DIR;
-			p->answers++;
-			return true;
-		}
-		e = search(p, name, len, /* as_dir= */ false);
-		if (e && !e->is_prefix) {
-			ret->kind = FOUND_FILE;
-			p->answers++;
-			ret->object = &e->object;
-		}
-		return true;
-	}
-	return false;
-}
-
-struct page *listing_loading_locked(struct inode *dir, const char *name, size_t len)
-{
-	struct list *n;
-
-	list_for_each (n, &dir->dir->pages) {
-		struct page *p = list_entry(n, struct page, dir_node);
-
-		if (!p->ready && !p->mute &&
-		    (!p->lo[0] || name_cmp(name, len, p->lo, strlen(p->lo)) > 0))
-			return p;
-	}
-	return NULL;
-}
-
-static unsigned loading(const struct dir *d)
-{
-	const struct list *n;
-	unsigned count = 0;
-
-	list_for_each (n, &d->pages)
-		count += !list_entry(n, struct page, dir_node)->ready;
-	return count;
-}
-
-bool listing_wanted_locked(struct inode *dir, const char *name, size_t len, bool known,
-			   uint64_t now, char *ret_lo)
-{
-	struct dir *d = dir->dir;
-
-	if (now - d->miss_since > MISS_WINDOW) {
-		d->miss_since = now;
-		d->misses = 0;
-	}
-	d->misses++;
-	if (d->skip > 0) {
-		d->skip--;
-		return false;
-	}
-	if (loading(d) >= LOADING_MAX)
-		return false;
-	if (d->misses < MISSES_ENOUGH && !d->useful &&
-	    !(known && d->listed != 0 && now - d->listed < LISTED_RECENT))
-		return false;
-	if (d->big)
-		name_before(name, len, ret_lo);
-	else
-		ret_lo[0] = '\0';
 	return true;
 }
 

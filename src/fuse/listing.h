@@ -4,9 +4,10 @@
  * Pages of directory listings: what readdir reads out, and for as long as they
  * are fresh the answer to lookups of every name they cover, present or absent.
  *
- * A page covers the names n with `lo` < n and "n/" <= `hi` (its last key), so
- * that both the object n and the directory n would be on it; the last page of a
- * directory has no `hi`. Names in a page are without the directory's key.
+ * A page covers the keys above `lo` up to its last one, `hi` (the last page of a
+ * directory has no `hi`). A name is decided when both its object n and its
+ * directory "n/" are covered, if need be by two pages. Names in a page are
+ * without the directory's key.
  */
 #ifndef FUSE_LISTING_H
 #define FUSE_LISTING_H
@@ -21,6 +22,8 @@
 #include "s3/s3.h"
 
 #define LISTING_PAGE_KEYS 1000
+/* Lookups that a page made for them must answer to have been worth it. */
+#define LISTING_ANSWERS_ENOUGH 3
 /* Kept to answer lookups, in the whole mount: many small directories or a few large ones. */
 #define LISTING_PAGES_MAX 256
 #define LISTING_KEYS_MAX  16000
@@ -58,6 +61,7 @@ struct page {
 	unsigned answers; /* lookups it decided */
 	char **unknown;	  /* names it may not speak for */
 	unsigned nunknown;
+	bool renewed; /* the page that will follow it in time was asked for */
 	bool spoiled; /* too many of them: it speaks for no name */
 	bool mute;    /* answers no lookup any more */
 };
@@ -86,18 +90,21 @@ bool page_speaks_locked(const struct page *p, const char *name, size_t len);
 
 /*
  * True when a fresh page decides what `name` is; it was asked for at *ret_told.
- * All of these with fs->lock held.
+ * A page that is used and will expire soon is asked for again: the caller calls
+ * listing_start when it has dropped the lock. All of these with fs->lock held.
  */
-bool listing_find_locked(struct inode *dir, const char *name, size_t len, uint64_t now,
-			 struct found *ret, uint64_t *ret_told);
+bool listing_find_locked(struct fs *fs, struct inode *dir, const char *name, size_t len,
+			 uint64_t now, struct found *ret, uint64_t *ret_told);
 /* A page in flight that is likely to cover the name, or NULL. */
 struct page *listing_loading_locked(struct inode *dir, const char *name, size_t len);
 /*
  * Counts a lookup that memory could not answer; true when the next thing to do
- * is a page from *ret_lo (len + 4 bytes) instead of this one name.
+ * is a page from *ret_lo (NAME_LEN_MAX + 4 bytes) instead of this one name.
  */
 bool listing_wanted_locked(struct inode *dir, const char *name, size_t len, bool known,
 			   uint64_t now, char *ret_lo);
+/* Requests what listing_find_locked put aside. On a loop thread, no lock held. */
+void listing_start(struct fs *fs);
 /* Pages may no longer speak for that name. */
 void listing_forget_locked(struct inode *dir, const char *name, size_t len);
 /* Pages that expired move to `dead`; free them with listing_free_dead, unlocked. */

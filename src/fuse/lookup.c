@@ -119,6 +119,7 @@ void lookup_name(struct fs *fs, fuse_req_t req, uint64_t parent, const char *nam
 		WITH_LOCK(&fs->lock);
 		err = lookup_now_locked(fs, parent, name, &e, &dir);
 	}
+	listing_start(fs);
 	if (err == -EAGAIN)
 		lookup_wait(&r, dir, name);
 	else

@@ -16,12 +16,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/parse.h"
 
 #define STATUS_MAX 8192
+#define FDS_MAX	   256
 #define DIGITS	   "0123456789"
 /* field numbers of proc(5), and a flag of the kernel's linux/sched.h */
 #define STAT_FLAGS     9
@@ -110,8 +112,14 @@ int proc_tgid(pid_t tid, pid_t *ret)
 	char status[STATUS_MAX];
 	const char *s;
 	uint64_t v;
-	int r = read_proc(tid, "status", status, sizeof(status));
+	int r = tid > 0 ? (int)syscall(SYS_pidfd_open, tid, 0) : -1;
 
+	if (r >= 0) { /* refused for all but the first thread of a process */
+		(void)close(r);
+		*ret = tid;
+		return 0;
+	}
+	r = read_proc(tid, "status", status, sizeof(status));
 	if (r < 0)
 		return r;
 	s = field(status, "Tgid");
@@ -218,18 +226,20 @@ enum proc_answer proc_holds_file(pid_t tgid, const char *name, uint64_t ino)
 	enum proc_answer answer = PROC_NO;
 	const struct dirent *e;
 	size_t len = strlen(name);
+	unsigned seen = 0;
 	DIR *d;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)tgid);
 	d = tgid > 0 ? opendir(path) : NULL;
 	if (!d)
 		return PROC_UNKNOWN;
-	while (answer == PROC_NO && (e = readdir(d))) {
+	while (answer == PROC_NO && seen < FDS_MAX && (e = readdir(d))) {
 		ssize_t n = readlinkat(dirfd(d), e->d_name, target, sizeof(target) - 1);
 		const char *base;
 
 		if (n < 0)
-			continue;
+			continue; /* "." and ".." */
+		seen++;
 		target[n] = '\0';
 		/* the name alone spares the look at most descriptors; " (deleted)" may follow */
 		base = strrchr(target, '/');
@@ -237,5 +247,5 @@ enum proc_answer proc_holds_file(pid_t tgid, const char *name, uint64_t ino)
 			answer = PROC_YES;
 	}
 	(void)closedir(d);
-	return answer;
+	return seen > 0 ? answer : PROC_UNKNOWN;
 }

@@ -22,7 +22,9 @@ int proc_tgid(pid_t tid, pid_t *ret) must_check;
 bool proc_was_killed(pid_t tid);
 /*
  * Whether the process still has a descriptor open for writing on the file of
- * that name and inode number: a dup of the one that was just closed.
+ * that name and inode number: a dup of the one that was just closed. Unknown
+ * when it has none at all, as one that is exiting. So many descriptors that
+ * looking at them would take long count as none.
  */
 enum proc_answer { PROC_NO, PROC_YES, PROC_UNKNOWN };
 enum proc_answer proc_holds_file(pid_t tgid, const char *name, uint64_t ino);

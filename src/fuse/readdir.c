@@ -22,12 +22,18 @@
 #include "fuse/request.h"
 #include "fuse/state.h"
 
-#define PLACE_BITS  24
-#define OFF_DOT	    1
-#define OFF_DOTDOT  2
-#define SIZE_MAX_   ((size_t)1 << 20)
-#define ENTRY_MIN   128	       /* less than any entry with attributes takes */
-#define INO_UNKNOWN 0xffffffff /* what libfuse shows for an inode without number */
+#define PLACE_BITS 24
+#define OFF_DOT	   1
+#define OFF_DOTDOT 2
+#define SIZE_MAX_  ((size_t)1 << 20)
+#define ENTRY_MIN  128 /* less than any entry with attributes takes */
+/*
+ * The kernel keeps what it gets with attributes until it needs the memory, and so
+ * must we: beyond this many inodes listings give names only, and what is looked
+ * at is looked up.
+ */
+#define INODES_LISTED_MAX 150000
+#define INO_UNKNOWN	  0xffffffff /* what libfuse shows for an inode without number */
 
 struct dirhandle {
 	struct fs *fs;
@@ -173,7 +179,10 @@ static bool put_dots_locked(struct readdir *d)
 	return d->offset != OFF_DOT || put(d, "..", &e, OFF_DOTDOT);
 }
 
-/* The inode behind an entry, created when it goes out with attributes; NULL: leave it out. */
+/*
+ * The inode behind an entry, created when it goes out with attributes. NULL: only
+ * the name is told, or, of what existed only here, that it is gone.
+ */
 static struct inode *entry_inode_locked(struct readdir *d, const struct page *p,
 					const struct merge_name *n)
 {
@@ -194,7 +203,7 @@ static struct inode *entry_inode_locked(struct readdir *d, const struct page *p,
 	}
 	if (fs->negatives.count > 0)
 		negative_remove_locked(fs, dir, n->name, n->len);
-	if (!d->plus || !dir->attached)
+	if (!d->plus || !dir->attached || (!i && fs->table.count >= INODES_LISTED_MAX))
 		return i;
 	return reconcile(&fs->table, dir, n->name, n->len, &found, &i) < 0 ? NULL : i;
 }
@@ -208,7 +217,7 @@ static bool put_entry_locked(struct readdir *d, const struct page *p, const stru
 	char name[NAME_LEN_MAX + 1];
 	bool fits;
 
-	if (!i && (d->plus || n->kind == MERGE_LOCAL)) {
+	if (!i && n->kind == MERGE_LOCAL) {
 		d->offset = next; /* gone meanwhile */
 		return true;
 	}
@@ -221,7 +230,7 @@ static bool put_entry_locked(struct readdir *d, const struct page *p, const stru
 	memcpy(name, n->name, n->len);
 	name[n->len] = '\0';
 	fits = put(d, name, &e, next);
-	if (fits && d->plus) {
+	if (fits && d->plus && i) {
 		i->nlookup++;
 		d->inos[d->ninos++] = i->ino;
 	} else if (i) {

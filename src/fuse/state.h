@@ -51,9 +51,10 @@ struct fs {
 	struct list negative_lru;
 	struct list pages; /* all listing pages that may answer, oldest first: page.lru */
 	unsigned npages;
-	size_t page_keys; /* entries of all of them */
-	struct list handles; /* every open file handle: handle.node */
-	unsigned uploads;    /* write handles whose upload has not ended */
+	struct list page_starts; /* made under the lock, to be requested: listing_start */
+	size_t page_keys;	 /* entries of all of them */
+	struct list handles;	 /* every open file handle: handle.node */
+	unsigned uploads;	 /* write handles whose upload has not ended */
 	unsigned uploads_lost;
 	bool draining;
 	struct list dirhandles; /* every open directory handle: readdir.c */
