@@ -32,14 +32,16 @@ struct options {
 	const char *sse, *sse_kms_key_id, *profile, *ca_bundle, *user_agent_prefix, *log_directory;
 	const char *cache_control, *acl, *upload_checksums; /* NULL: not given */
 	struct option_list tag, metadata;
-	bool if_none_match, infer_content_type, fixed_part_size;
+	bool strict_metadata, if_none_match, infer_content_type, fixed_part_size;
 	bool force_path_style, requester_pays, no_sign_request;
 	bool read_only, allow_delete, allow_overwrite, auto_unmount, allow_root, allow_other;
 	bool immutable; /* implies read_only and indefinite TTLs */
 	bool debug, no_log, foreground, help, version;
+	const char *direct_io;				     /* NULL: not given */
 	uint64_t uid, gid;				     /* 0: not given */
 	uint64_t dir_mode, file_mode;			     /* permission bits */
 	uint64_t max_threads, memory_target_mib;	     /* 0: not given */
+	uint64_t throughput_gbps, random_block_kib;	     /* 0: not given */
 	uint64_t part_size, read_part_size, write_part_size; /* 0: not given */
 	uint64_t metadata_ttl, negative_metadata_ttl; /* seconds, TTL_MINIMAL or TTL_INDEFINITE */
 	bool negative_ttl_given, ttl_zero;	      /* "0" was written: minimal, deprecated */

@@ -29,10 +29,11 @@
 #include "upload_options.h"
 
 #define LOOPS_MAX	  8
-#define PROBE_TIMEOUT_NS  (4 * NSEC_PER_SEC) /* a wrong setting is told within 5 s */
-#define DRAIN_TIMEOUT_NS  (3 * NSEC_PER_SEC) /* gone within 5 s of SIGTERM */
-#define DEFAULT_PART_SIZE (8 * MIB)	     /* the peer's */
-#define RANDOM_READ_BLOCK (128 * KIB)	     /* least bytes of a random read, users.md A4 */
+#define PROBE_TIMEOUT_NS  (4 * NSEC_PER_SEC)  /* a wrong setting is told within 5 s */
+#define DRAIN_TIMEOUT_NS  (30 * NSEC_PER_SEC) /* for what its writer has closed */
+#define DEFAULT_PART_SIZE (8 * MIB)	      /* the peer's */
+#define RANDOM_READ_BLOCK 128		      /* KiB, least of a random read */
+#define CONNECTIONS_MIN	  10 /* in all, however small --maximum-throughput-gbps is */
 #define PARTS_IN_FLIGHT	  4
 #define TRIM_INTERVAL_NS  (2 * NSEC_PER_SEC) /* idle memory is back after 12 s */
 
@@ -174,6 +175,21 @@ static int probe_bucket(struct stack *s, const struct options *o, struct stack_e
 		      o->bucket, s3_client_region(s->client), s3_client_endpoint(s->client), what);
 }
 
+/* GETs at a time on one loop, 0: the default. A connection brings about 0.4 Gbps. */
+static unsigned connections(const struct stack *s, const struct options *o)
+{
+	uint64_t all = max_u64(CONNECTIONS_MIN, (o->throughput_gbps * 10 + 3) / 4);
+
+	return o->throughput_gbps ? (unsigned)((all + s->nloops - 1) / s->nloops) : 0;
+}
+
+static enum fs_direct_io direct_io(const struct options *o)
+{
+	if (!o->direct_io || strcmp(o->direct_io, "never") == 0)
+		return FS_DIRECT_NEVER;
+	return strcmp(o->direct_io, "auto") == 0 ? FS_DIRECT_AUTO : FS_DIRECT_ALWAYS;
+}
+
 static int start_client(struct stack *s, const struct options *o, struct stack_error *e)
 {
 	struct s3_config c = {.bucket = o->bucket,
@@ -183,6 +199,7 @@ static int start_client(struct stack *s, const struct options *o, struct stack_e
 			      .no_sign_request = o->no_sign_request,
 			      .profile = o->profile,
 			      .requester_pays = o->requester_pays,
+			      .get_connections = connections(s, o),
 			      .expected_owner = o->expected_bucket_owner,
 			      .upload_sum = upload_options_sum(o),
 			      .ca_bundle = o->ca_bundle ? o->ca_bundle : getenv("AWS_CA_BUNDLE")};
@@ -218,10 +235,12 @@ static int start_engine(struct stack *s, const struct options *o, struct stack_e
 {
 	uint64_t memory = o->memory_target_mib ? o->memory_target_mib * MIB : resources_memory();
 	uint64_t part = o->read_part_size ? o->read_part_size : o->part_size;
-	struct pf_config c = {.loops = s->loops,
-			      .nloops = s->nloops,
-			      .random_size = RANDOM_READ_BLOCK,
-			      .max_window = memory / 4};
+	struct pf_config c = {
+		.loops = s->loops,
+		.nloops = s->nloops,
+		.random_size =
+			(o->random_block_kib ? o->random_block_kib : RANDOM_READ_BLOCK) * KIB,
+		.max_window = memory / 4};
 	int r = budget_new(memory, &s->budget);
 
 	if (r == 0)
@@ -270,11 +289,13 @@ static int start_fs(struct stack *s, const struct options *o, struct stack_error
 		.allow_other = o->allow_other,
 		.allow_root = o->allow_root,
 		.auto_unmount = o->auto_unmount,
+		.direct_io = direct_io(o),
 		.immutable = o->immutable,
 		.metadata_ttl = ttl_ns(o->metadata_ttl),
 		.negative_ttl = ttl_ns(o->negative_metadata_ttl),
 		.write_part_size = part ? part : DEFAULT_PART_SIZE,
 		.parts_in_flight = PARTS_IN_FLIGHT,
+		.strict_metadata = o->strict_metadata,
 		.infer_content_type = o->infer_content_type,
 		.fixed_part_size = o->fixed_part_size,
 		.put_attrs = s->uploads.attrs,

@@ -174,7 +174,7 @@ void attr_get(struct fs *fs, fuse_req_t req, uint64_t ino)
 	}
 }
 
-static int set_locked(struct inode *i, const struct stat *want, int to_set)
+static int set_locked(const struct fs *fs, struct inode *i, const struct stat *want, int to_set)
 {
 	if (to_set & FUSE_SET_ATTR_SIZE) {
 		if (i->is_dir)
@@ -182,8 +182,8 @@ static int set_locked(struct inode *i, const struct stat *want, int to_set)
 		if (i->state == INODE_REMOTE && (uint64_t)want->st_size != i->size)
 			return -EPERM;
 	}
-	if (i->state == INODE_REMOTE)
-		return 0;
+	if (i->state == INODE_REMOTE) /* nothing of it can be kept: no harm, or an error */
+		return fs->config.strict_metadata ? -EPERM : 0;
 	if (to_set & FUSE_SET_ATTR_MTIME_NOW)
 		i->mtime = clock_wall();
 	else if (to_set & FUSE_SET_ATTR_MTIME)
@@ -206,12 +206,12 @@ void attr_set(struct fs *fs, fuse_req_t req, uint64_t ino, const struct stat *wa
 		struct inode *i = itable_get(&fs->table, ino);
 
 		if (i) {
-			err = set_locked(i, want, to_set);
+			err = set_locked(fs, i, want, to_set);
 			attr_fill_locked(fs, i, &st);
 			timeout = attr_timeout(i->expires, clock_now());
 		}
 	}
-	if (err == -EPERM)
+	if (err == -EPERM && to_set & FUSE_SET_ATTR_SIZE)
 		log_info(LOG_FUSE, "truncate of an existing object is refused: open it with "
 				   "O_TRUNC and mount with --allow-overwrite");
 	if (err < 0)

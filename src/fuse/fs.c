@@ -25,10 +25,15 @@
 #include "fuse/poke.h"
 #include "fuse/readdir.h"
 #include "fuse/state.h"
+#include "fuse/upload_journal.h"
+#include "fuse/upload_orphan.h"
+#include "fuse/upload_stray.h"
 #include "fuse/writer.h"
 
 #define TTL_MINIMAL NSEC_PER_SEC
 #define CLOSE_WAIT  (2 * NSEC_PER_SEC)
+#define ABORT_WAIT  (2 * NSEC_PER_SEC)
+#define ABORT_LOOK  (20 * NSEC_PER_MSEC)
 
 uint64_t fs_expiry(const struct fs *fs)
 {
@@ -109,11 +114,43 @@ static void set_config(struct fs *fs, const struct fs_config *c)
 		.part_size = c->write_part_size,
 		.parts_in_flight = c->parts_in_flight,
 		.overcommit_at = &fs->overcommit_at,
+		.journal = fs->journal,
 		.orphans = fs->orphans,
+		.strays = fs->strays,
 		.fixed_part_size = c->fixed_part_size,
 		.mime = fs->mime,
 		.attrs = c->put_attrs,
 	};
+}
+
+static void on_left(void *arg, const char *key, const char *id)
+{
+	struct fs *fs = arg;
+
+	log_info(LOG_FUSE, "upload %s of %s was left by a process that is gone", id, key);
+	upload_orphans_add(fs->orphans, key, id);
+}
+
+/* Who cares for uploads that are not simply completed or aborted. */
+static int open_uploads(struct fs *fs, const struct fs_config *c)
+{
+	_cleanup_(buf_fini) struct buf scope = BUF_INIT(4 * KIB);
+	int r = 0;
+
+	if (c->read_only)
+		return 0;
+	buf_printf(&scope, "%s %s", s3_client_endpoint(c->client), c->bucket);
+	if (buf_error(&scope) < 0)
+		return buf_error(&scope);
+	r = upload_journal_new(&fs->journal);
+	if (r == 0)
+		r = upload_orphans_new(c->client, c->loops[0], fs->journal, &fs->orphans);
+	if (r == 0)
+		r = upload_strays_new(c->client, c->loops[0], fs->orphans, fs->journal,
+				      &fs->strays);
+	if (r == 0)
+		upload_journal_open(fs->journal, NULL, buf_str(&scope), on_left, fs);
+	return r;
 }
 
 int fs_new(const struct fs_config *config, struct fs **ret)
@@ -140,7 +177,7 @@ int fs_new(const struct fs_config *config, struct fs **ret)
 	else if (fs->bucket && fs->prefix)
 		r = itable_init(&fs->table);
 	if (r == 0)
-		r = upload_orphans_new(config->client, config->loops[0], &fs->orphans);
+		r = open_uploads(fs, config);
 	if (r == 0 && config->infer_content_type)
 		r = mime_load(NULL, NULL, &fs->mime);
 	if (r < 0) {
@@ -212,6 +249,15 @@ static void close_streams(struct loop_task *t)
 	fs_poke(fs);
 }
 
+/* What is not aborted by then is in the journal, for the next mount. */
+static void wait_for_aborts(struct fs *fs)
+{
+	uint64_t end = clock_now() + ABORT_WAIT;
+
+	while (upload_journal_count(fs->journal) > 0 && clock_now() < end)
+		(void)poke_wait(fs->drain_fd, clock_now() + ABORT_LOOK);
+}
+
 unsigned fs_drain(struct fs *fs, uint64_t deadline)
 {
 	struct closer closer = {.task.run = close_streams, .fs = fs};
@@ -238,6 +284,7 @@ unsigned fs_drain(struct fs *fs, uint64_t deadline)
 		writer_fail(h, -EIO);
 		handle_unref(h);
 	}
+	wait_for_aborts(fs);
 	loop_post(fs->config.loops[0], &closer.task);
 	while (!atomic_load(&closer.done)) /* the loop runs: it will come */
 		(void)poke_wait(fs->drain_fd, clock_now() + CLOSE_WAIT);
@@ -279,7 +326,9 @@ void fs_free(struct fs *fs)
 		}
 	}
 	session_fini(&fs->session);
+	upload_strays_free(fs->strays);
 	upload_orphans_free(fs->orphans);
+	upload_journal_close(fs->journal);
 	mime_free(fs->mime);
 	if (fs->drain_fd >= 0)
 		(void)close(fs->drain_fd);

@@ -30,6 +30,9 @@ struct pf;
 #define FS_TTL_MINIMAL	  0
 #define FS_TTL_INDEFINITE UINT64_MAX
 
+/* Which files are read past the kernel's page cache. */
+enum fs_direct_io { FS_DIRECT_NEVER, FS_DIRECT_AUTO, FS_DIRECT_ALWAYS };
+
 struct fs_config {
 	const char *bucket;
 	const char *prefix; /* "" or ends in '/' */
@@ -39,6 +42,7 @@ struct fs_config {
 	bool read_only, allow_delete, allow_overwrite;
 	bool allow_other, allow_root, auto_unmount;
 	bool immutable; /* nothing changes: the kernel may keep listings for good */
+	enum fs_direct_io direct_io;
 	/*
 	 * Nanoseconds; FS_TTL_MINIMAL: entries live 1 s for names and attributes,
 	 * and every open revalidates; otherwise open trusts a fresh entry.
@@ -46,6 +50,7 @@ struct fs_config {
 	uint64_t metadata_ttl, negative_ttl;
 	uint64_t write_part_size;
 	unsigned parts_in_flight;
+	bool strict_metadata; /* changes of mode, owner, times are refused, not ignored */
 	bool infer_content_type, fixed_part_size;
 	struct s3_put_attrs put_attrs;
 	unsigned max_background; /* 0: 64, as the peer */

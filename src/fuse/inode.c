@@ -160,13 +160,33 @@ int itable_add(struct itable *t, struct inode *parent, const char *name, size_t 
 	return 0;
 }
 
+/* It is there whatever the server says: made or kept here, or something below it is. */
+static bool stays(const struct inode *i)
+{
+	return i->attached &&
+	       (i->state != INODE_REMOTE || i->keep || (i->dir && !list_empty(&i->dir->locals)));
+}
+
+/* The parent lists what stays, which may make it one that stays itself. */
+static void list_in_parent(struct inode *i)
+{
+	for (; i->parent; i = i->parent) {
+		bool listed = !list_empty(&i->local_node);
+
+		if (stays(i) == listed)
+			return;
+		if (listed)
+			list_del(&i->local_node);
+		else
+			list_append(&i->parent->dir->locals, &i->local_node);
+	}
+}
+
 void itable_set_state(struct itable *t, struct inode *i, enum inode_state state)
 {
 	(void)t;
 	i->state = (uint8_t)state;
-	list_del(&i->local_node);
-	if (state != INODE_REMOTE && i->attached && i->parent)
-		list_append(&i->parent->dir->locals, &i->local_node);
+	list_in_parent(i);
 }
 
 void itable_detach(struct itable *t, struct inode *i)
@@ -174,8 +194,8 @@ void itable_detach(struct itable *t, struct inode *i)
 	if (!i->attached || !i->parent)
 		return;
 	hash_remove(&t->by_name, &i->by_name);
-	list_del(&i->local_node);
 	i->attached = false;
+	list_in_parent(i);
 	i->expires = 0;
 	itable_maybe_free(t, i);
 }
@@ -196,8 +216,10 @@ void itable_confirm(struct inode *dir, uint64_t expires)
 
 void itable_keep(struct inode *dir)
 {
-	for (; dir; dir = dir->parent)
+	for (; dir && !dir->keep; dir = dir->parent) {
 		dir->keep = true;
+		list_in_parent(dir);
+	}
 }
 
 static bool inode_pinned(const struct inode *i)

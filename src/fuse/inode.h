@@ -36,7 +36,7 @@ enum inode_state {
 
 /* What a directory has besides; freed with its inode. */
 struct dir {
-	struct list locals; /* inodes made here and not on the server: inode.local_node */
+	struct list locals; /* what stays here whatever the server has: inode.local_node */
 	struct list pages;  /* listing pages, loaded and in flight: page.dir_node */
 	unsigned handles;   /* open directory handles */
 	/* misses of lookups, for listing.c */

@@ -35,6 +35,8 @@
 #include "fuse/state.h"
 #include "fuse/writer.h"
 
+#define DIRECT_AUTO_MIN ((uint64_t)1024 * 1024)
+
 struct open {
 	struct request r;
 	struct inode *inode; /* counted */
@@ -96,12 +98,26 @@ static bool wants_write(const struct fs *fs, const struct inode *i, int flags)
 	return i->state == INODE_LOCAL || (fs->config.allow_overwrite && (flags & O_TRUNC));
 }
 
+/* Small files profit from the page cache, and a few large reads do not. */
+static bool read_direct(const struct fs *fs, const struct open *o, uint64_t size)
+{
+	switch (fs->config.direct_io) {
+	case FS_DIRECT_ALWAYS:
+		return true;
+	case FS_DIRECT_AUTO:
+		return size >= DIRECT_AUTO_MIN || (o->flags & O_DIRECT);
+	case FS_DIRECT_NEVER:
+	default:
+		return o->flags & O_DIRECT;
+	}
+}
+
 static void on_stream(struct pf_open *p)
 {
 	struct open *o = container_of(p, struct open, pf);
 	struct fs *fs = o->r.fs;
 	struct fuse_file_info fi = {0};
-	bool direct = o->flags & O_DIRECT;
+	bool direct;
 
 	if (p->err == -ESTALE || p->err == -ENOENT) {
 		find_stale(fs, o->inode);
@@ -112,6 +128,8 @@ static void on_stream(struct pf_open *p)
 		open_end(o, p->err, NULL);
 		return;
 	}
+	direct = read_direct(fs, o, p->size);
+	o->handle->direct = direct;
 	o->handle->stream = p->stream;
 	o->handle->size = p->size;
 	fi.direct_io = direct;
@@ -162,7 +180,7 @@ static int read_prepare_locked(struct fs *fs, struct open *o)
 		.etag = o->etag,
 		.size = i->size,
 		.revalidate = fs->revalidate || (o->flags & O_DIRECT) || i->expires <= clock_now(),
-		.data_cached = i->data_seen && !(o->flags & O_DIRECT),
+		.data_cached = i->data_seen && !read_direct(fs, o, i->size),
 		.done = on_stream,
 	};
 	return 0;

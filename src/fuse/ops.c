@@ -25,6 +25,12 @@
 
 #define BACKGROUND_DEFAULT 64
 
+#ifdef FUSE_CAP_DIRECT_IO_ALLOW_MMAP
+#define MAY_MMAP_DIRECT FUSE_CAP_DIRECT_IO_ALLOW_MMAP
+#else
+#define MAY_MMAP_DIRECT 0
+#endif
+
 static struct fs *fs_of(fuse_req_t req)
 {
 	return fuse_req_userdata(req);
@@ -60,7 +66,8 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	struct fs *fs = userdata;
 	const unsigned want = FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS |
 			      FUSE_CAP_READDIRPLUS | FUSE_CAP_ATOMIC_O_TRUNC |
-			      FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_HANDLE_KILLPRIV;
+			      FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_HANDLE_KILLPRIV |
+			      MAY_MMAP_DIRECT;
 
 	conn->want = conn->capable & want;
 	conn->max_write = SESSION_MAX_WRITE;
@@ -70,6 +77,9 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 		fs->config.max_background ? fs->config.max_background : BACKGROUND_DEFAULT;
 	conn->congestion_threshold = conn->max_background * 3 / 4;
 	conn->time_gran = 1;
+	if (fs->config.direct_io != FS_DIRECT_NEVER && !(conn->want & MAY_MMAP_DIRECT))
+		log_warn(LOG_FUSE, "files that are read with --direct-io cannot be mapped shared: "
+				   "too old a kernel or libfuse");
 	if (!(conn->want & FUSE_CAP_ATOMIC_O_TRUNC))
 		log_warn(LOG_FUSE, "the kernel has no atomic O_TRUNC: files cannot be replaced");
 	log_debug(LOG_FUSE, "kernel protocol %u.%u, capabilities %x of %x", conn->proto_major,

@@ -55,7 +55,7 @@ static void on_read(struct pf_read *p)
 			find_stale(rd->handle->fs, rd->handle->inode);
 		(void)reply_err(&rd->r, p->err);
 	} else {
-		if (end >= rd->handle->size && end > p->offset)
+		if (end >= rd->handle->size && end > p->offset && !rd->handle->direct)
 			note_end(rd->handle);
 		(void)reply_data(&rd->r, p->iov, p->niov);
 	}

@@ -29,7 +29,9 @@ struct fs {
 	struct fs_config config; /* strings are ours */
 	char *bucket, *prefix;
 	struct upload_config upload_config;
+	struct upload_journal *journal;
 	struct upload_orphans *orphans;
+	struct upload_strays *strays;
 	struct mime *mime;
 	_Atomic uint64_t overcommit_at; /* see upload.h */
 	uid_t owner;			/* who mounted */

@@ -22,12 +22,14 @@
 #include <stdint.h>
 
 #include "base/macro.h"
-#include "fuse/upload_orphan.h"
 #include "s3/s3.h"
 
 struct budget;
 struct mime;
 struct upload;
+struct upload_journal;
+struct upload_orphans;
+struct upload_strays;
 
 struct upload_config {
 	struct s3_client *client; /* borrowed, as are budget and loops */
@@ -37,8 +39,11 @@ struct upload_config {
 	uint64_t part_size;	  /* of the first parts; grows with the part number */
 	unsigned parts_in_flight; /* per upload */
 	_Atomic uint64_t
-		*overcommit_at;		/* when a part last went beyond the budget; shared by all */
-	struct upload_orphans *orphans; /* gets uploads that could not be aborted; may be NULL */
+		*overcommit_at; /* when a part last went beyond the budget; shared by all */
+	/* Each may be NULL: ids of ours; what could not be aborted; what was lost. */
+	struct upload_journal *journal;
+	struct upload_orphans *orphans;
+	struct upload_strays *strays;
 	bool fixed_part_size;
 	const struct mime *mime;   /* content types by name; NULL: none are sent */
 	struct s3_put_attrs attrs; /* strings live as long as the config */

@@ -20,6 +20,7 @@
 #include "base/list.h"
 #include "base/lock.h"
 #include "base/log.h"
+#include "fuse/upload_journal.h"
 #include "s3/s3.h"
 
 #define ORPHANS_MAX 1000
@@ -36,6 +37,7 @@ struct upload_orphans {
 	/* set at creation */
 	struct s3_client *client;
 	struct loop *loop;
+	struct upload_journal *journal;
 
 	struct lock lock;
 	/* under lock */
@@ -88,6 +90,7 @@ static void on_aborted(struct s3_call *c)
 	o->current = NULL;
 	if (c->error.err == 0) {
 		log_info(LOG_FUSE, "upload %s of %s was aborted late", x->upload_id, x->key);
+		upload_journal_remove(o->journal, x->upload_id);
 		orphan_free(x);
 		WITH_LOCK(&o->lock);
 		o->count--;
@@ -173,7 +176,8 @@ void upload_orphans_add(struct upload_orphans *o, const char *key, const char *u
 		loop_post(o->loop, &o->task);
 }
 
-int upload_orphans_new(struct s3_client *client, struct loop *loop, struct upload_orphans **ret)
+int upload_orphans_new(struct s3_client *client, struct loop *loop, struct upload_journal *journal,
+		       struct upload_orphans **ret)
 {
 	struct upload_orphans *o = calloc(1, sizeof(*o));
 
@@ -181,6 +185,7 @@ int upload_orphans_new(struct s3_client *client, struct loop *loop, struct uploa
 		return -ENOMEM;
 	o->client = client;
 	o->loop = loop;
+	o->journal = journal;
 	lock_init(&o->lock, RANK_UPLOAD);
 	list_init(&o->list);
 	o->task.run = on_task;

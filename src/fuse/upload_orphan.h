@@ -12,10 +12,11 @@
 
 struct loop;
 struct s3_client;
+struct upload_journal;
 struct upload_orphans;
 
-/* Both are borrowed. */
-int upload_orphans_new(struct s3_client *client, struct loop *loop,
+/* All are borrowed; `journal` (may be NULL) forgets what is gone. */
+int upload_orphans_new(struct s3_client *client, struct loop *loop, struct upload_journal *journal,
 		       struct upload_orphans **ret) must_check;
 /* After the loops have stopped; NULL is fine. */
 void upload_orphans_free(struct upload_orphans *o);

@@ -11,8 +11,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "fuse/upload_journal.h"
+#include "fuse/upload_orphan.h"
 #include "fuse/upload_state.h"
+#include "fuse/upload_stray.h"
 
 static void report(struct upload *u, const char *what, const struct s3_error *e)
 {
@@ -143,6 +147,10 @@ static void on_created(struct s3_call *c)
 	after_init(&a);
 	if (c->error.err < 0)
 		report(u, "CreateMultipartUpload", &c->error);
+	if (u->call.create.unclear)
+		upload_strays_add(u->config->strays, u->key, u->creating);
+	if (u->call.create.upload_id)
+		upload_journal_add(u->config->journal, u->key, u->call.create.upload_id);
 	lock_take(&u->lock);
 	u->requesting = false;
 	u->upload_id = take_ptr(&u->call.create.upload_id);
@@ -155,6 +163,7 @@ static void send_create(struct loop_task *t)
 {
 	struct upload *u = container_of(t, struct upload, task);
 
+	u->creating = clock_now();
 	u->call.create = (struct s3_create_upload_call){.call = {.done = on_created},
 							.key = u->key,
 							.attrs = &u->attrs,
@@ -170,6 +179,8 @@ static void on_completed(struct s3_call *c)
 	after_init(&a);
 	if (c->error.err < 0)
 		report(u, "CompleteMultipartUpload", &c->error);
+	else
+		upload_journal_remove(u->config->journal, u->upload_id);
 	lock_take(&u->lock);
 	u->requesting = false;
 	if (c->error.err < 0) {
@@ -230,6 +241,8 @@ static void on_aborted(struct s3_call *c)
 	if (c->error.err < 0) {
 		report(u, "AbortMultipartUpload", &c->error);
 		upload_orphans_add(u->config->orphans, u->key, u->upload_id);
+	} else {
+		upload_journal_remove(u->config->journal, u->upload_id);
 	}
 	lock_take(&u->lock);
 	u->requesting = false;

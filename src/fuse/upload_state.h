@@ -47,6 +47,7 @@ struct upload {
 	struct budget_wait mem;
 
 	/* home loop only */
+	uint64_t creating; /* when Create was sent */
 	struct loop_task task, timer_task;
 	struct loop_timer timer;
 	union {

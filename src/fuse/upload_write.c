@@ -264,6 +264,17 @@ void upload_advance(struct upload *u, struct upload_write *w)
 	upload_unref(u);
 }
 
+/* The rule that was broken is named once: after this no write comes through. */
+static void refuse_locked(struct upload *u, const struct upload_write *w, int err, struct after *a)
+{
+	log_warn(
+		LOG_FUSE,
+		"write of %zu bytes at %llu of %s, which has %llu: new files are written in order, "
+		"each byte once; the upload is given up",
+		w->len, (unsigned long long)w->offset, u->key, (unsigned long long)u->size);
+	upload_fail_locked(u, err, a);
+}
+
 void upload_write(struct upload *u, struct upload_write *w)
 {
 	struct after a;
@@ -280,7 +291,7 @@ void upload_write(struct upload *u, struct upload_write *w)
 	else if (u->state != OPEN)
 		err = -EIO;
 	else if (w->offset != u->size || u->writing)
-		upload_fail_locked(u, err = -EINVAL, &a);
+		refuse_locked(u, w, err = -EINVAL, &a);
 	else
 		u->writing = w;
 	upload_pump_locked(u, &a);

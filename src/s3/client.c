@@ -98,6 +98,7 @@ static int copy_config(struct s3_client *c, const struct s3_config *config)
 	c->requester_pays = config->requester_pays;
 	c->upload_sum = config->upload_sum;
 	c->max_attempts = attempts_of(config);
+	c->get_connections = config->get_connections;
 	c->timeout = ms * NSEC_PER_MSEC;
 	c->retry_budget = S3_RETRY_CAPACITY;
 	if (copy(&c->bucket, config->bucket) < 0 || copy(&c->endpoint_url, url) < 0 ||

@@ -51,6 +51,7 @@ struct s3_client {
 	char *ca_bundle; /* for the GET engine; the loops have their own; NULL: the system's */
 	bool force_path_style, sign, region_inferred, requester_pays;
 	unsigned max_attempts;
+	unsigned get_connections; /* of one loop; 0: the default */
 	enum s3_sum_kind upload_sum;
 	uint64_t timeout; /* ns, of a whole operation */
 	bool ready;	  /* the lock is initialised */

@@ -42,6 +42,7 @@ enum { STEP_POST, STEP_REVIEW, STEP_HEAD, STEP_PARTS, STEP_ABORT, STEP_AGAIN };
 
 struct complete {
 	struct s3_object object; /* what HEAD saw */
+	bool plain;		 /* without checksums: the server did not take them */
 	unsigned reviews;
 	unsigned reviewed; /* parts seen by this one */
 };
@@ -84,12 +85,14 @@ static void put_etag(struct buf *b, const char *etag)
 static int write_document(struct control *c)
 {
 	const struct s3_complete_call *u = call_of(c);
+	const struct complete *x = c->extra;
 	struct buf *b = &c->send;
 
+	buf_reset(b);
 	buf_puts(b, "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
 	for (unsigned i = 0; i < u->nparts; i++) {
 		buf_puts(b, "<Part>");
-		if (u->parts[i].checksum[0])
+		if (u->parts[i].checksum[0] && !x->plain)
 			buf_printf(b, "<%s>%s</%s>", s3_sum_element(u->parts[i].kind),
 				   u->parts[i].checksum, s3_sum_element(u->parts[i].kind));
 		buf_puts(b, "<ETag>");
@@ -131,6 +134,7 @@ static void prepare_review(struct control *c)
 static void prepare(struct control *c)
 {
 	const struct s3_complete_call *u = call_of(c);
+	const struct complete *x = c->extra;
 
 	switch (c->step) {
 	case STEP_POST:
@@ -139,7 +143,8 @@ static void prepare(struct control *c)
 		s3_request_header(&c->request, "content-type", "application/xml");
 		if (u->if_none_match)
 			s3_request_header(&c->request, "if-none-match", "*");
-		if (u->sum && u->sum->kind == S3_SUM_CRC64NVME && u->parts[0].checksum[0]) {
+		if (u->sum && u->sum->kind == S3_SUM_CRC64NVME && u->parts[0].checksum[0] &&
+		    !x->plain) {
 			s3_sum_text(u->sum->kind, u->sum->value, c->checksum);
 			s3_request_header(&c->request, "x-amz-checksum-type", "FULL_OBJECT");
 			s3_request_header(&c->request, s3_sum_header(u->sum->kind), c->checksum);
@@ -352,12 +357,29 @@ static enum control_result success(struct control *c)
 	}
 }
 
+/* Some servers take checksums with the parts, but not here. */
+static bool dislikes_checksums(const struct control *c)
+{
+	const struct complete *x = c->extra;
+	const char *code = c->error.code;
+
+	return !x->plain && call_of(c)->parts[0].checksum[0] &&
+	       (c->error.status == 400 || c->error.status == 501) &&
+	       (strcmp(code, "InvalidRequest") == 0 || strcmp(code, "InvalidArgument") == 0 ||
+		strcmp(code, "MalformedXML") == 0 || strcmp(code, "NotImplemented") == 0);
+}
+
 static enum control_result post_failed(struct control *c, bool last)
 {
 	struct complete *x = c->extra;
 
 	if (call_of(c)->if_none_match)
 		s3_upload_exists(&c->error);
+	if (dislikes_checksums(c)) {
+		x->plain = true;
+		if (write_document(c) == 0)
+			return go_to(c, STEP_POST);
+	}
 	if (strcmp(c->error.code, "InvalidPart") == 0 && x->reviews < REVIEWS_MAX) {
 		x->reviews++;
 		x->reviewed = 0;

@@ -110,6 +110,8 @@ static int gets_of(struct s3_client *c, struct s3_gets **ret)
 		if (!made)
 			return -ENOMEM;
 		made->limits = (struct get_limits)GET_LIMITS_DEFAULT;
+		if (c->get_connections)
+			made->limits.connections = c->get_connections;
 		if (atomic_compare_exchange_strong(&c->gets, &gets, made))
 			gets = made;
 		else

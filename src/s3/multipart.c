@@ -36,18 +36,27 @@ static enum control_result create_success(struct control *c)
 	/* With the id in any case, so that the caller can abort it. */
 	create_of(c)->upload_id = take_ptr(&c->result->upload_id);
 	(void)s3_upload_sse_matches(c, create_of(c)->attrs);
+	create_of(c)->unclear = c->unclear;
 	return CONTROL_DONE;
+}
+
+static enum control_result create_failure(struct control *c, bool last)
+{
+	create_of(c)->unclear = c->unclear;
+	return CONTROL_FAIL;
 }
 
 static const struct control_type create_type = {
 	.name = "CreateMultipartUpload",
 	.prepare = create_prepare,
 	.success = create_success,
+	.failure = create_failure,
 };
 
 void s3_create_upload(struct s3_client *c, struct loop *l, struct s3_create_upload_call *u)
 {
 	u->upload_id = NULL;
+	u->unclear = false;
 	control_start(c, l, &u->call, u->key, &create_type, 0, NULL);
 }
 

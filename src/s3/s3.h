@@ -92,6 +92,7 @@ struct s3_config {
 	const char *expected_owner;
 	const char *ca_bundle;
 	enum s3_sum_kind upload_sum;
+	unsigned get_connections;    /* of one loop's GETs; 0: 32 */
 	unsigned max_attempts;	     /* 0: AWS_MAX_ATTEMPTS, else 10 */
 	unsigned request_timeout_ms; /* whole operation, retries included; 0: 60 s */
 };
@@ -238,6 +239,7 @@ struct s3_create_upload_call {
 	const char *key;
 	const struct s3_put_attrs *attrs;
 	enum s3_sum_kind sum; /* that the parts will have */
+	bool unclear;	 /* result: an attempt got no answer, it may have made another upload */
 	char *upload_id; /* result, free(); with -EIO too when the encryption is not as asked */
 };
 void s3_create_upload(struct s3_client *c, struct loop *l, struct s3_create_upload_call *u);
@@ -292,6 +294,21 @@ struct s3_list_parts_call {
 	struct s3_part *parts; /* result, free(); ordered by number, numbers contiguous or -EIO */
 };
 void s3_list_parts(struct s3_client *c, struct loop *l, struct s3_list_parts_call *p);
+
+/* Multipart uploads that are not complete, by prefix: one page. */
+struct s3_upload_info {
+	char *key, *id;
+	int64_t initiated; /* server's clock, seconds since the epoch */
+};
+struct s3_list_uploads_call {
+	struct s3_call call;
+	const char *prefix;
+	struct s3_upload_info *uploads; /* result, s3_uploads_free() */
+	unsigned nuploads;
+	int64_t date; /* the server's clock at the answer; 0: not told */
+};
+void s3_list_uploads(struct s3_client *c, struct loop *l, struct s3_list_uploads_call *u);
+void s3_uploads_free(struct s3_upload_info *uploads, unsigned n);
 
 /* 0 also when the key is gone already. */
 struct s3_delete_call {

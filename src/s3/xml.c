@@ -81,6 +81,12 @@ static const struct place parts_places[] = {
 	{0},
 };
 
+static const struct place uploads_places[] = {
+	{F_UPLOAD, F_NONE, "Upload"},	      {F_TRUNCATED, F_NONE, "IsTruncated"},
+	{F_UPLOAD_KEY, F_UPLOAD, "Key"},      {F_UPLOADS_ID, F_UPLOAD, "UploadId"},
+	{F_INITIATED, F_UPLOAD, "Initiated"}, {0},
+};
+
 static const struct {
 	const char *root;
 	size_t max;
@@ -91,6 +97,7 @@ static const struct {
 	[S3_XML_CREATE] = {"InitiateMultipartUploadResult", 64 * KIB, create_places},
 	[S3_XML_COMPLETE] = {"CompleteMultipartUploadResult", 64 * KIB, complete_places},
 	[S3_XML_PARTS] = {"ListPartsResult", 1 * MIB, parts_places},
+	[S3_XML_UPLOADS] = {"ListMultipartUploadsResult", 4 * MIB, uploads_places},
 };
 
 void s3_xml_fail(struct s3_xml *x, int err)
@@ -123,7 +130,7 @@ static void on_root(struct s3_xml *x, const char *name)
 
 static void on_field(struct s3_xml *x, enum field field)
 {
-	if (field == F_CONTENTS || field == F_PREFIXES || field == F_PART) {
+	if (field == F_CONTENTS || field == F_PREFIXES || field == F_PART || field == F_UPLOAD) {
 		x->container = field;
 		x->entry = (struct s3_page_entry){.is_prefix = field == F_PREFIXES};
 		x->part = (struct s3_xml_part){0};
@@ -168,7 +175,9 @@ static void on_text(void *user, const xmlChar *s, int len)
 
 static void on_container_end(struct s3_xml *x)
 {
-	int r = x->container == F_PART ? s3_xml_part(x) : 0;
+	int r = x->container == F_PART	   ? s3_xml_part(x)
+		: x->container == F_UPLOAD ? s3_xml_upload(x)
+					   : 0;
 
 	if (r < 0)
 		s3_xml_fail(x, r);
@@ -254,6 +263,13 @@ void s3_xml_free(struct s3_xml *x)
 	s3_page_free(x->result.page);
 	free(x->result.upload_id);
 	free(x->result.parts);
+	free(x->upload.key);
+	free(x->upload.id);
+	for (unsigned i = 0; i < x->result.nuploads; i++) {
+		free(x->result.uploads[i].key);
+		free(x->result.uploads[i].id);
+	}
+	free(x->result.uploads);
 	free(x);
 }
 

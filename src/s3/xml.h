@@ -31,6 +31,7 @@ enum s3_xml_kind {
 	S3_XML_CREATE,	 /* <InitiateMultipartUploadResult>; 64 KiB */
 	S3_XML_COMPLETE, /* <CompleteMultipartUploadResult>; 64 KiB */
 	S3_XML_PARTS,	 /* <ListPartsResult>; 1 MiB */
+	S3_XML_UPLOADS,	 /* <ListMultipartUploadsResult>; 4 MiB */
 };
 
 struct s3_xml_part {
@@ -48,6 +49,9 @@ struct s3_xml_result {
 	char *upload_id;	       /* CREATE */
 	char etag[S3_ETAG_MAX];	       /* COMPLETE */
 	char checksum[S3_SUM_OFF][24]; /* COMPLETE, by kind; composite: "value-N" */
+
+	struct s3_upload_info *uploads; /* UPLOADS: one page */
+	unsigned nuploads;
 
 	struct s3_xml_part *parts; /* PARTS: one page */
 	unsigned nparts;

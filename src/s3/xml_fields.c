@@ -16,7 +16,7 @@
 #include "s3/object.h"
 #include "s3/xml_fields.h"
 
-#define PARTS_MAX 1000 /* ListParts' own limit of a page */
+#define PARTS_MAX 1000 /* the limit of a page, of uploads too */
 
 static void copy_text(struct s3_xml *x, char *ret, size_t size)
 {
@@ -157,6 +157,21 @@ static void set_part_field(struct s3_xml *x, enum field field)
 	}
 }
 
+static void set_upload_field(struct s3_xml *x, enum field field)
+{
+	struct s3_upload_info *u = &x->upload;
+
+	if (field == F_UPLOAD_KEY) {
+		free(u->key);
+		u->key = text_dup(x, S3_KEY_MAX);
+	} else if (field == F_UPLOADS_ID) {
+		free(u->id);
+		u->id = text_dup(x, S3_UPLOAD_ID_MAX);
+	} else if (date_parse_iso(buf_str(&x->text), &u->initiated) < 0) {
+		s3_xml_fail(x, -EPROTO);
+	}
+}
+
 static void set_result_field(struct s3_xml *x, enum field field)
 {
 	struct s3_xml_result *r = &x->result;
@@ -198,6 +213,8 @@ void s3_xml_field(struct s3_xml *x, enum field field)
 		set_result_field(x, field);
 	else if (x->kind == S3_XML_LIST)
 		set_list_field(x, field);
+	else if (x->kind == S3_XML_UPLOADS)
+		set_upload_field(x, field);
 	else
 		set_part_field(x, field);
 }
@@ -215,5 +232,22 @@ int s3_xml_part(struct s3_xml *x)
 	if (!r->parts)
 		return -ENOMEM;
 	r->parts[r->nparts++] = x->part;
+	return 0;
+}
+
+int s3_xml_upload(struct s3_xml *x)
+{
+	struct s3_xml_result *r = &x->result;
+
+	if (!x->upload.key || !x->upload.id)
+		return -EPROTO;
+	if (r->nuploads == PARTS_MAX)
+		return -EMSGSIZE;
+	if (!r->uploads)
+		r->uploads = calloc(PARTS_MAX, sizeof(*r->uploads));
+	if (!r->uploads)
+		return -ENOMEM;
+	r->uploads[r->nuploads++] = x->upload;
+	x->upload = (struct s3_upload_info){0};
 	return 0;
 }

@@ -45,6 +45,10 @@ enum field {
 	F_PART_ETAG,
 	F_PART_CRC32C,
 	F_NEXT_PART,
+	F_UPLOAD, /* a container too */
+	F_UPLOAD_KEY,
+	F_UPLOADS_ID,
+	F_INITIATED,
 };
 
 struct s3_xml {
@@ -63,6 +67,7 @@ struct s3_xml {
 	struct buf text;
 	/* the entry of the container that we are in */
 	struct s3_xml_part part;
+	struct s3_upload_info upload; /* its texts are ours until it is complete */
 	struct s3_page_entry entry;
 	struct s3_page_builder *page;
 	struct s3_xml_result result;
@@ -75,5 +80,6 @@ void s3_xml_field(struct s3_xml *x, enum field field);
 /* The element of an entry is complete. */
 void s3_xml_entry(struct s3_xml *x);
 int s3_xml_part(struct s3_xml *x) must_check;
+int s3_xml_upload(struct s3_xml *x) must_check;
 
 #endif

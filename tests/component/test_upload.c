@@ -234,6 +234,20 @@ void s3_abort(struct s3_client *c, struct loop *l, struct s3_abort_call *a)
 	answer(l, &a->call, ABORT);
 }
 
+void s3_list_uploads(struct s3_client *c, struct loop *l, struct s3_list_uploads_call *u)
+{
+	abort(); /* nothing here loses an answer */
+}
+
+void s3_list_parts(struct s3_client *c, struct loop *l, struct s3_list_parts_call *p)
+{
+	abort();
+}
+
+void s3_uploads_free(struct s3_upload_info *uploads, unsigned n)
+{
+}
+
 /* ---- the tests ---- */
 
 static struct upload_config config = {.budget = &budget,

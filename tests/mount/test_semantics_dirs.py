@@ -211,6 +211,14 @@ def test_directory_of_another_client_beats_a_file_being_written(mnt, bucket):
     os.close(fd)
 
 
+def test_object_in_use_becomes_a_directory(mnt, bucket):
+    bucket.put("a", b"1")
+    assert (mnt / "a").read_bytes() == b"1"
+    bucket.put("a/x", b"2")
+    wait_for(lambda: os.path.isdir(mnt / "a"), 2, "the directory is seen")
+    assert os.listdir(mnt / "a") == ["x"]
+
+
 # key zoo
 
 KEEP = ["plain", "with space", " lead", "trail ", "tab\there", "new\nline", "quote'", 'dq"', "back\\",
@@ -282,3 +290,17 @@ def test_unordered_listing_shows_each_name_once(mount, bucket, server):
         assert os.path.isdir(m.path / "d07") and (m.path / "f07").read_bytes() == b""
     finally:
         server.tell("quirk", name="list-unordered", on=0)
+
+
+def test_emptied_directory_is_listed_and_holds_its_parent(mount):
+    """Without anybody having looked at it since."""
+    m = mount("--allow-delete")
+    os.makedirs(m.path / "q/a")
+    (m.path / "q/a/b").write_bytes(b"1")
+    os.unlink(m.path / "q/a/b")
+    assert os.listdir(m.path / "q") == ["a"]
+    with fails_with(errno.ENOTEMPTY):
+        os.rmdir(m.path / "q")
+    os.rmdir(m.path / "q/a")
+    assert os.listdir(m.path / "q") == []
+    os.rmdir(m.path / "q")

@@ -65,6 +65,7 @@ int blob_new_arena(struct arena *a, uint64_t off, uint64_t len, bool discard, st
 	b->arena = a;
 	b->off = off == UINT64_MAX ? arena_reserve(a, len) : off;
 	b->discard = discard;
+	b->alone = off == UINT64_MAX;
 	*ret = b;
 	return 0;
 }
@@ -109,13 +110,27 @@ struct blob *blob_ref(struct blob *b)
 	return b;
 }
 
+/*
+ * Gives the memory back, whole pages only: the kernel zeroes a part of a page in
+ * place, and a socket may still hold the page of an answer that was sent.
+ */
+static void punch(const struct blob *b)
+{
+	uint64_t start = (b->off + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
+	uint64_t end =
+		(b->off + b->len + (b->alone ? ARENA_ALIGN - 1 : 0)) / ARENA_ALIGN * ARENA_ALIGN;
+
+	if (start < end)
+		(void)fallocate(b->arena->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				(off_t)start, (off_t)(end - start));
+}
+
 void blob_unref(struct blob *b)
 {
 	if (!b || atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	if (b->kind == BLOB_ARENA && b->len && !b->discard)
-		(void)fallocate(b->arena->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-				(off_t)b->off, (off_t)b->len);
+		punch(b);
 	if (b->temp && b->path)
 		(void)unlink(b->path);
 	if (b->fd >= 0)

@@ -26,6 +26,7 @@ struct blob {
 	enum blob_kind kind;
 	uint64_t off, len; /* arena */
 	bool discard;	   /* writes are dropped */
+	bool alone;	   /* no other blob has bytes in its last page */
 	bool borrowed;	   /* file: not ours to remove */
 	struct arena *arena;
 

@@ -62,7 +62,8 @@ static void check_parts(struct req *r, const struct upload *u, const struct xml_
 			req_fail_because(r, ERR_InvalidPart,
 					 "All parts but the last must be equal");
 		/* A checksum that Create announced must be given for every part. */
-		if (u->sum_kind != CHECKSUM_NONE && !u->sum_full_object && !list[i].checksum.name)
+		if (u->sum_kind != CHECKSUM_NONE && !u->sum_full_object && !list[i].checksum.name &&
+		    !server_quirk(r->srv, QUIRK_COMPLETE_NO_CHECKSUM))
 			req_fail_because(r, ERR_InvalidRequest,
 					 "The upload was created using a checksum; the complete "
 					 "request must include the checksum for each part");
@@ -212,7 +213,7 @@ static void answer(struct req *r)
 	const struct object *o = r->object;
 	struct buf *x = reply_xml(r);
 
-	headers_encryption(r, o);
+	headers_encryption(r, o->meta);
 	buf_str(x, "<CompleteMultipartUploadResult "
 		   "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
 	buf_elem(x, "Location", r->path);

@@ -132,9 +132,9 @@ void headers_checksum_of(struct req *r, const struct object *o)
 	reply_header(r, "x-amz-checksum-type", req_strdup(r, type));
 }
 
-void headers_encryption(struct req *r, const struct object *o)
+void headers_encryption(struct req *r, const char *meta)
 {
-	for (const char *p = o->meta; p && *p;) {
+	for (const char *p = meta; p && *p;) {
 		const char *value = p + strlen(p) + 1;
 
 		if (strncmp(p, "x-amz-server-side-", 18) == 0)

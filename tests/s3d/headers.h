@@ -22,7 +22,7 @@ char *headers_checksum(const char *algorithm, const char *value, const char *typ
 /* Of an object, for GET and HEAD. */
 void headers_of_object(struct req *r, const struct object *o);
 void headers_checksum_of(struct req *r, const struct object *o);
-void headers_encryption(struct req *r, const struct object *o);
+void headers_encryption(struct req *r, const char *meta);
 
 /*
  * Conditions of a read: 0 to go on, else the status 304 or 412.

@@ -31,6 +31,7 @@ void op_CreateMultipartUpload(struct req *r)
 	}
 	meta = headers_meta(r);
 	tags = headers_tags(r);
+	headers_encryption(r, meta);
 	e = r->err == ERR_NONE ? upload_create(r->bucket, r->key, meta, tags, kind, full, id)
 			       : -EINVAL;
 	if (e < 0) {

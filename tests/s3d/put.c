@@ -73,7 +73,7 @@ void op_PutObject(struct req *r)
 	o = NULL;
 	reply_header(r, "ETag", req_etag_text(r, r->object->etag));
 	headers_checksum_of(r, r->object);
-	headers_encryption(r, r->object);
+	headers_encryption(r, r->object->meta);
 }
 
 /* "/bucket/key" or "bucket/key", encoded. */

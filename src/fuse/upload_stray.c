@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * An upload is ours, and lost, if all of this holds: it is of exactly our key; the
+ * server began it while our call ran; its id is not one that this process knows;
+ * LOOK_AFTER later it has not a single part. Who begins an upload of the same key
+ * in the same seconds and then sends nothing would be mistaken for us; the bucket
+ * is shared by that key already then, and the last to finish wins in any case.
+ *
+ * One entry at a time, on one loop: ListMultipartUploads, then ListParts for each
+ * candidate, then the orphans' list takes it.
+ */
+#include "fuse/upload_stray.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "fuse/upload_journal.h"
+#include "fuse/upload_orphan.h"
+#include "s3/s3.h"
+
+#define STRAYS_MAX 1000
+#define LOOK_AFTER (20 * NSEC_PER_SEC)
+#define TRIES	   5
+#define SLACK_S	   2 /* the server tells whole seconds */
+
+struct stray {
+	struct list node;
+	char *key;
+	uint64_t since, until, due;
+	unsigned tries;
+};
+
+struct upload_strays {
+	/* set at creation */
+	struct s3_client *client;
+	struct loop *loop;
+	struct upload_orphans *orphans;
+	struct upload_journal *journal;
+
+	struct lock lock;
+	/* under lock */
+	struct list list; /* in order of due */
+	unsigned count;
+	bool posted;
+
+	/* loop only */
+	struct loop_task task;
+	struct loop_timer timer;
+	struct stray *current;
+	struct s3_list_uploads_call uploads;
+	unsigned next; /* of uploads.uploads */
+	struct s3_list_parts_call parts;
+	bool stopping;
+};
+
+static void work(struct upload_strays *s);
+
+static void stray_free(struct stray *x)
+{
+	free(x->key);
+	free(x);
+}
+
+static void over(struct upload_strays *s)
+{
+	s3_uploads_free(s->uploads.uploads, s->uploads.nuploads);
+	s->uploads.uploads = NULL;
+	s->uploads.nuploads = 0;
+	stray_free(s->current);
+	s->current = NULL;
+	{
+		WITH_LOCK(&s->lock);
+		s->count--;
+	}
+	work(s);
+}
+
+static bool is_candidate(const struct upload_strays *s, const struct s3_upload_info *u)
+{
+	const struct stray *x = s->current;
+	uint64_t now = clock_now();
+	int64_t from = s->uploads.date - (int64_t)((now - x->since) / NSEC_PER_SEC) - SLACK_S;
+	int64_t to = s->uploads.date - (int64_t)((now - x->until) / NSEC_PER_SEC) + SLACK_S;
+
+	return strcmp(u->key, x->key) == 0 && u->initiated >= from && u->initiated <= to &&
+	       !upload_journal_has(s->journal, u->id);
+}
+
+static void next_candidate(struct upload_strays *s);
+
+static void on_parts(struct s3_call *c)
+{
+	struct upload_strays *s = container_of(c, struct upload_strays, parts.call);
+	const struct s3_upload_info *u = &s->uploads.uploads[s->next++];
+
+	free(s->parts.parts);
+	if (c->error.err == 0 && s->parts.nparts == 0) {
+		log_info(LOG_FUSE, "upload %s of %s was begun by a lost request", u->id, u->key);
+		upload_journal_add(s->journal, u->key, u->id);
+		upload_orphans_add(s->orphans, u->key, u->id);
+	}
+	next_candidate(s);
+}
+
+static void next_candidate(struct upload_strays *s)
+{
+	while (s->next < s->uploads.nuploads && !is_candidate(s, &s->uploads.uploads[s->next]))
+		s->next++;
+	if (s->next == s->uploads.nuploads) {
+		over(s);
+		return;
+	}
+	s->parts = (struct s3_list_parts_call){.call = {.done = on_parts},
+					       .key = s->current->key,
+					       .upload_id = s->uploads.uploads[s->next].id};
+	s3_list_parts(s->client, s->loop, &s->parts);
+}
+
+/* Puts it at the end of the line. */
+static void wait_again(struct upload_strays *s)
+{
+	struct stray *x = s->current;
+
+	s->current = NULL;
+	x->due = clock_now() + LOOK_AFTER;
+	{
+		WITH_LOCK(&s->lock);
+		list_append(&s->list, &x->node);
+	}
+	work(s);
+}
+
+static void on_uploads(struct s3_call *c)
+{
+	struct upload_strays *s = container_of(c, struct upload_strays, uploads.call);
+
+	s->stopping = s->stopping || c->error.err == -ECANCELED;
+	if (c->error.err < 0 && ++s->current->tries < TRIES) {
+		wait_again(s);
+	} else if (c->error.err < 0 || s->uploads.date == 0) {
+		log_warn(LOG_FUSE, "%s: a lost request may have left an upload at the server",
+			 s->current->key);
+		over(s);
+	} else {
+		s->next = 0;
+		next_candidate(s);
+	}
+}
+
+static void work(struct upload_strays *s)
+{
+	uint64_t now = clock_now(), due = NO_DEADLINE;
+
+	if (s->current || s->stopping)
+		return;
+	{
+		WITH_LOCK(&s->lock);
+		if (!list_empty(&s->list)) {
+			struct stray *x = list_entry(s->list.next, struct stray, node);
+
+			due = x->due;
+			if (due <= now) {
+				list_del(&x->node);
+				s->current = x;
+			}
+		}
+	}
+	if (!s->current) {
+		if (due != NO_DEADLINE && loop_timer_set(s->loop, &s->timer, due) < 0)
+			log_warn(LOG_FUSE,
+				 "no memory for a timer: lost uploads are not looked for");
+		return;
+	}
+	s->uploads = (struct s3_list_uploads_call){.call = {.done = on_uploads},
+						   .prefix = s->current->key};
+	s3_list_uploads(s->client, s->loop, &s->uploads);
+}
+
+static void on_timer(struct loop_timer *t)
+{
+	struct upload_strays *s = container_of(t, struct upload_strays, timer);
+
+	if (clock_now() < t->deadline)
+		s->stopping = true;
+	work(s);
+}
+
+static void on_task(struct loop_task *t)
+{
+	struct upload_strays *s = container_of(t, struct upload_strays, task);
+
+	{
+		WITH_LOCK(&s->lock);
+		s->posted = false;
+	}
+	work(s);
+}
+
+void upload_strays_add(struct upload_strays *s, const char *key, uint64_t since)
+{
+	struct stray *x;
+	bool full, post = false;
+
+	if (!s)
+		return;
+	x = calloc(1, sizeof(*x));
+	if (x) {
+		x->key = strdup(key);
+		x->since = since;
+		x->until = clock_now();
+		x->due = x->until + LOOK_AFTER;
+	}
+	{
+		WITH_LOCK(&s->lock);
+		full = !x || !x->key || s->count >= STRAYS_MAX;
+		if (!full) {
+			list_append(&s->list, &x->node);
+			s->count++;
+			post = !s->posted;
+			s->posted = true;
+		}
+	}
+	if (full && x)
+		stray_free(x);
+	if (full)
+		log_warn(LOG_FUSE, "%s: a lost request may have left an upload at the server", key);
+	if (post)
+		loop_post(s->loop, &s->task);
+}
+
+int upload_strays_new(struct s3_client *client, struct loop *loop, struct upload_orphans *orphans,
+		      struct upload_journal *journal, struct upload_strays **ret)
+{
+	struct upload_strays *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->client = client;
+	s->loop = loop;
+	s->orphans = orphans;
+	s->journal = journal;
+	lock_init(&s->lock, RANK_UPLOAD);
+	list_init(&s->list);
+	s->task.run = on_task;
+	s->timer.fire = on_timer;
+	*ret = s;
+	return 0;
+}
+
+void upload_strays_free(struct upload_strays *s)
+{
+	struct list *n;
+
+	if (!s)
+		return;
+	s3_uploads_free(s->uploads.uploads, s->uploads.nuploads);
+	while ((n = list_pop(&s->list)))
+		stray_free(list_entry(n, struct stray, node));
+	if (s->current)
+		stray_free(s->current);
+	lock_fini(&s->lock);
+	free(s);
+}

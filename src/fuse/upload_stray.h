@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * CreateMultipartUpload calls whose answer got lost may have left an upload of
+ * which nobody knows the id. Such a one is looked for and aborted. Private to
+ * fuse/; one per mount.
+ */
+#ifndef FUSE_UPLOAD_STRAY_H
+#define FUSE_UPLOAD_STRAY_H
+
+#include <stdint.h>
+
+#include "base/macro.h"
+
+struct loop;
+struct s3_client;
+struct upload_journal;
+struct upload_orphans;
+struct upload_strays;
+
+/* All are borrowed; `journal` may be NULL. */
+int upload_strays_new(struct s3_client *client, struct loop *loop, struct upload_orphans *orphans,
+		      struct upload_journal *journal, struct upload_strays **ret) must_check;
+/* After the loops have stopped; NULL is fine. */
+void upload_strays_free(struct upload_strays *s);
+/* The calls ran from `since` until now (base/clock.h). Any thread, no lock held; NULL: not done. */
+void upload_strays_add(struct upload_strays *s, const char *key, uint64_t since);
+
+#endif
