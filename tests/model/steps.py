@@ -18,6 +18,7 @@ DEPTH = 3
 WEIGHTS = {"write": 14, "create": 4, "read": 14, "stat": 14, "listdir": 10, "unlink": 9, "mkdir": 9,
            "rmdir": 7, "rename": 3, "truncate": 2, "utime": 2, "begin": 3, "more": 4, "finish": 4,
            "xattr": 2, "put": 2, "remove": 2, "marker": 1, "odd": 1}
+SETTLE = 400
 MODIFIERS = {"put", "remove", "marker", "odd"}
 
 
@@ -25,6 +26,11 @@ def content(path, size, salt):
     """Every version is another one, told by its bytes; the salt is never repeated."""
     head = f"{path}|{size}|{salt}|".encode()
     return (head * (size // len(head) + 1))[:size] if size > len(head) else head[:size]
+
+
+def make_steps(rng, count, tops):
+    """Random steps, and now and then one that waits and looks at everything."""
+    return [make_step(rng, tops) if n % SETTLE else ("settle",) for n in range(1, count + 1)]
 
 
 def make_step(rng, tops, others=True):
@@ -64,6 +70,7 @@ class Runner:
         self.slack = window_slack
         self.fds = {}
         self.history = []       # what was done, for a report
+        self.changed = set()    # by another client, since the last settling
         self.done = self.skipped = 0
 
     def full(self, path):
@@ -364,6 +371,9 @@ class Runner:
         if not self.theirs(path):
             return False
         now = time.monotonic()
+        if not odd(path):
+            self.do_stat(path, now)     # so that there is something to be believed
+            self.changed.add(path)
         self.m.replace(change, now)
         call()
         # what is believed is believed until a TTL after the change was done
@@ -390,6 +400,29 @@ class Runner:
         """A key that makes its directory but is not shown."""
         key = path + "//x"
         return self.change(path, lambda: self.put(key, b"1"), lambda t: t.__setitem__(key, b"1"))
+
+
+    def do_settle(self, *args):
+        """Waits until nothing old may be believed, then looks at all there is."""
+        while self.m.past or self.m.opened:
+            now = time.monotonic()
+            self.m.forget_past(now)
+            self.m.opened = {p: t for p, t in self.m.opened.items() if now - t < self.m.ttl}
+            time.sleep(0.02)
+        paths = set(self.m.truth) | self.m.local | self.m.kept | set(self.m.writing) | self.changed
+        for path in sorted({q for p in paths for q in [*parents(p), p] if not odd(q)}):
+            now = time.monotonic()
+            self.do_stat(path, now)
+            if self.m.kind(path, self.m.truth) == DIR:
+                self.do_listdir(path, now)
+            else:
+                self.do_read(path, now)
+        self.changed.clear()
+
+
+def odd(path):
+    """A key that is no path."""
+    return "//" in path or path.endswith("/")
 
 
 def run_steps(runner, steps, stop=lambda: False):

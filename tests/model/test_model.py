@@ -14,7 +14,7 @@ import pytest
 
 from mountlib import SLOW
 from model import Model
-from steps import Difference, Runner, content, make_step, run_steps, script, shrink
+from steps import Runner, content, make_steps, run_steps, script, shrink
 
 pytestmark = [pytest.mark.s3d_only, pytest.mark.limit(86400)]
 SLACK = 0.3
@@ -81,7 +81,7 @@ def report(request, start, way, seed, steps, found):
 @pytest.mark.parametrize("way", MOUNTS)
 def test_random_operations(request, start, way, seed, steps_wanted):
     rng = random.Random(f"{seed}/{way}")
-    steps = [make_step(rng, ["p", "q"]) for _ in range(steps_wanted // (2 * len(MOUNTS)))]
+    steps = make_steps(rng, steps_wanted // (2 * len(MOUNTS)), ["p", "q"])
     r = start(way)
     begun = time.monotonic()
     found = run_steps(r, steps)
@@ -102,7 +102,7 @@ def test_random_operations_by_threads(start, seed, steps_wanted):
 
     def work(n):
         rng = random.Random(f"{seed}/thread{n}")
-        steps = [make_step(rng, [f"t{n}"]) for _ in range(count)]
+        steps = make_steps(rng, count, [f"t{n}"])
         found = run_steps(runners[n], steps, lambda: bool(failed))
         runners[n].close()
         made.append(runners[n].done)
