@@ -33,7 +33,7 @@ struct handle {
 	struct fs *fs;
 	struct inode *inode; /* counted */
 	bool write;
-	bool direct; /* reading: past the page cache */
+	bool direct;		  /* reading: past the page cache */
 	struct pf_stream *stream; /* reading */
 	uint64_t size;		  /* reading: of the version */
 	struct upload *upload;	  /* writing */
