@@ -64,7 +64,8 @@ static void read_all(const char *const *keys, const char *const *locals, size_t 
 			abort();
 		for (size_t i = 0; i < m.count; i++)
 			out(&m.entries[i]);
-		memcpy(carried, m.carry, m.ncarry * sizeof(*carried));
+		if (m.ncarry)
+			memcpy(carried, m.carry, m.ncarry * sizeof(*carried));
 		in.ncarried = m.ncarry;
 		in.lo = m.hi;
 		in.lo_len = m.hi_len;
