@@ -10,7 +10,6 @@ import resource
 import pytest
 
 from check import KIB, MIB, opened
-from mountlib import SLOW
 
 pytestmark = pytest.mark.s3d_only
 READERS = 256
@@ -32,7 +31,7 @@ def read_in_order(path, block):
 
 
 @pytest.mark.limit(180)
-@pytest.mark.skipif(SLOW > 1, reason="a sanitizer's memory is not ours")
+@pytest.mark.long       # a sanitizer's memory is not ours
 def test_a_small_budget_holds_for_256_readers(mount, bucket, server):
     """All finish, and memory stays within 64 MiB and what the daemon itself needs."""
     size = 8 * MIB
@@ -47,7 +46,7 @@ def test_a_small_budget_holds_for_256_readers(mount, bucket, server):
 
 
 @pytest.mark.limit(120)
-@pytest.mark.skipif(SLOW > 1, reason="a sanitizer's memory is not ours")
+@pytest.mark.long       # a sanitizer's memory is not ours
 def test_ten_thousand_open_files_cost_little(mount, bucket, server):
     """Less than 1 KiB each; half of them have been read from."""
     count = 10000
