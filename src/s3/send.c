@@ -443,7 +443,7 @@ static void on_timer(struct loop_timer *t)
 int send_start(struct s3_client *c, struct loop *l, const struct s3_request *request,
 	       const char *content_length, struct net_call *call, struct send **ret)
 {
-	struct conn_pool_host *host;
+	struct conn_pool_host *host = NULL;
 	struct get_loop *g;
 	struct send *s;
 	int r = get_loop_of(c, l, &g);
@@ -452,7 +452,7 @@ int send_start(struct s3_client *c, struct loop *l, const struct s3_request *req
 		r = -ECANCELED;
 	if (r == 0)
 		r = conn_pool_host_get(g->pool, request->target, &host);
-	if (r < 0)
+	if (r < 0 || !host)
 		return r;
 	if (conn_pool_host_proxy(host)->used && !request->target->endpoint.tls)
 		return -ENOTSUP;
