@@ -52,7 +52,9 @@ static enum s3_next wait_and_retry(struct s3_client *c, struct s3_retry *r,
 		wait = max_u64(wait, (S3_DEBT_WAIT_MS + random % S3_DEBT_WAIT_MS) * NSEC_PER_MSEC);
 	}
 	r->retries++;
-	*ret_wait = min_u64(wait, left / 2);
+	if (wait >= left)
+		return S3_GIVE_UP;
+	*ret_wait = wait;
 	return S3_RETRY;
 }
 
