@@ -198,6 +198,7 @@ void upload_abort(struct upload *u, int err)
 int upload_new(const struct upload_config *config, const char *key, struct upload **ret)
 {
 	struct upload *u = calloc(1, sizeof(*u));
+	uint64_t most;
 
 	if (!u)
 		return -ENOMEM;
@@ -207,11 +208,10 @@ int upload_new(const struct upload_config *config, const char *key, struct uploa
 		return -ENOMEM;
 	}
 	u->config = config;
-	/* Parts wait in memory until the server has them: there must be room for others. */
-	u->max_part = config->fixed_part_size
-			      ? config->part_size
-			      : max_u64(config->part_size, budget_limit(config->budget) / 4);
-	u->max_part = min_u64(u->max_part, S3_PART_MAX);
+	/* Parts wait in memory until the server has them, and the budget gives no more at once. */
+	most = min_u64(round_down(budget_limit(config->budget) / 2, PF_SLAB), S3_PART_MAX);
+	u->first_part = min_u64(config->part_size, most);
+	u->max_part = config->fixed_part_size ? u->first_part : most;
 	u->attrs = config->attrs;
 	if (config->mime)
 		u->attrs.content_type = mime_type(config->mime, key);

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define GROW_FROM  5000 /* parts of the first size: 10,000 parts are S3's limit */
-#define GROW_EVERY 1000
+#define GROW_EVERY 500
 #define STRIDE	   (16 * KIB) /* copied and summed while it is in the first cache */
 #define JOIN_FROM  (32 * KIB)
 
@@ -96,10 +96,12 @@ size_t upload_part_fill(struct upload_part *p, const void *data, size_t len, uin
 	return copied;
 }
 
-int upload_part_overcommit(struct upload_part *p)
+int upload_part_overcommit(struct upload_part *p, uint64_t most)
 {
-	unsigned total = (unsigned)(p->capacity / PF_SLAB);
+	unsigned total;
 
+	p->capacity = max_u64(p->nslabs * PF_SLAB, min_u64(p->capacity, most));
+	total = (unsigned)(p->capacity / PF_SLAB);
 	while (p->nslabs < total) {
 		void *slab = malloc(PF_SLAB);
 

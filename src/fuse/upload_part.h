@@ -49,14 +49,17 @@ unsigned upload_part_wants(const struct upload_part *p);
  * the bytes as they come, and *whole, of all before, is carried on.
  */
 size_t upload_part_fill(struct upload_part *p, const void *data, size_t len, uint64_t *whole);
-/* Takes the missing slabs from the heap instead of the budget. 0 or -ENOMEM. */
-int upload_part_overcommit(struct upload_part *p) must_check;
+/*
+ * Takes the missing slabs from the heap instead of the budget; the part gets no
+ * larger than `most`, a multiple of PF_SLAB. 0 or -ENOMEM.
+ */
+int upload_part_overcommit(struct upload_part *p, uint64_t most) must_check;
 /* The filled bytes as iovecs in p->iov; *ret_n entries. 0 or -ENOMEM. */
 int upload_part_seal(struct upload_part *p, unsigned *ret_n) must_check;
 
 /*
  * Size of part `number` of a stream of unknown length: `first` up to part 5,000,
- * then doubled every 1,000 parts, at most `most`.
+ * then doubled every 500 parts, at most `most`.
  */
 uint64_t upload_part_capacity(unsigned number, uint64_t first, uint64_t most);
 

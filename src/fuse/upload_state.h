@@ -17,7 +17,7 @@ struct upload {
 	/* set at creation */
 	const struct upload_config *config;
 	char *key;
-	uint64_t max_part;
+	uint64_t first_part, max_part; /* sizes of the first and of the largest parts */
 	struct s3_put_attrs attrs;
 	struct loop *home; /* control requests and the timer */
 

@@ -53,16 +53,20 @@ static bool may_overcommit(struct upload *u)
 	       atomic_compare_exchange_strong(u->config->overcommit_at, &last, now);
 }
 
-/* The write is out of the budget's line: it goes on, with heap memory or to its error. */
+/*
+ * The write is out of the budget's line: it goes on, with heap memory or to its
+ * error. A part that has grown is cut back to the first parts' size.
+ */
 static void go_beyond(struct upload *u)
 {
+	uint64_t least = upload_part_capacity(1, u->first_part, u->max_part);
 	struct after a;
 
 	after_init(&a);
 	lock_take(&u->lock);
 	u->waiting = NOTHING;
 	a.resume = u->writing;
-	if (u->state != FAILED && upload_part_overcommit(u->filling) < 0)
+	if (u->state != FAILED && upload_part_overcommit(u->filling, least) < 0)
 		upload_fail_locked(u, -ENOMEM, &a);
 	lock_drop(&u->lock);
 	after_run(u, &a);
@@ -117,7 +121,7 @@ static int stash(struct upload_write *w)
 /* So many parts may exist before the next is begun: half the budget, however large they grow. */
 static unsigned parts_allowed_locked(const struct upload *u)
 {
-	uint64_t size = upload_part_capacity(u->last_number + 1, u->config->part_size, u->max_part);
+	uint64_t size = upload_part_capacity(u->last_number + 1, u->first_part, u->max_part);
 	uint64_t fit = budget_limit(u->config->budget) / 2 / max_u64(size, 1);
 
 	return (unsigned)max_u64(1, min_u64(fit, u->config->parts_in_flight + 1));
@@ -130,8 +134,7 @@ static int begin_part_locked(struct upload *u)
 
 	if (number > S3_PARTS_MAX)
 		return -EFBIG;
-	r = upload_part_new(u, number,
-			    upload_part_capacity(number, u->config->part_size, u->max_part),
+	r = upload_part_new(u, number, upload_part_capacity(number, u->first_part, u->max_part),
 			    &u->filling);
 	if (r < 0)
 		return r;
