@@ -9,6 +9,7 @@
 #include "base/lock.h"
 #include "fuse/upload.h"
 #include "fuse/upload_part.h"
+#include "fuse/upload_stray.h"
 
 enum upload_state { OPEN, FINISHING, DONE, FAILED };
 enum wait_for { NOTHING, MEMORY, TURN };
@@ -48,6 +49,7 @@ struct upload {
 
 	/* home loop only */
 	uint64_t creating; /* when Create was sent */
+	char intent[UPLOAD_INTENT_MAX];
 	struct loop_task task, timer_task;
 	struct loop_timer timer;
 	union {

@@ -30,11 +30,15 @@ struct budget {
 static struct loop *loops[NLOOP];
 static struct budget budget = {.lock = LOCK_INIT(RANK_BUDGET)};
 static _Atomic uint64_t overcommit_at;
+static _Atomic unsigned sending;
 static _Atomic unsigned counts[NKINDS];
 static _Atomic int fail_kind, fail_number; /* fail the n-th (from 1) of a kind; 0: none */
 static _Atomic bool hold;		   /* no answer to parts while set */
 static _Atomic bool misplace;		   /* the next part has another sum */
 static _Atomic bool wrong_bytes;
+static _Atomic bool unchecked;	  /* do not look at the bytes */
+static _Atomic bool invalid_part; /* the code of what is failed */
+static _Atomic bool equal_parts;
 static _Atomic uint64_t stored; /* size of the object that was completed or put */
 static _Atomic uint64_t part_bytes;
 
@@ -147,6 +151,8 @@ static void answer(struct loop *l, struct s3_call *c, enum kind kind)
 	a->task.run = run_answer;
 	if (atomic_load(&fail_kind) == (int)kind && atomic_load(&fail_number) == n)
 		c->error = (struct s3_error){.err = -EIO, .status = 503, .code = "SlowDown"};
+	if (c->error.err < 0 && atomic_load(&invalid_part))
+		(void)snprintf(c->error.code, sizeof(c->error.code), "InvalidPart");
 	loop_post(l, &a->task);
 }
 
@@ -160,6 +166,11 @@ static uint64_t check_body(const struct iovec *iov, unsigned n, uint64_t pos)
 {
 	uint64_t start = pos;
 
+	if (atomic_load(&unchecked)) {
+		for (unsigned i = 0; i < n; i++)
+			pos += iov[i].iov_len;
+		return pos - start;
+	}
 	for (unsigned i = 0; i < n; i++)
 		for (size_t j = 0; j < iov[i].iov_len; j++, pos++)
 			if (((const char *)iov[i].iov_base)[j] != pattern(pos))
@@ -255,7 +266,9 @@ static struct upload_config config = {.budget = &budget,
 				      .nloops = NLOOP,
 				      .part_size = PART,
 				      .parts_in_flight = 2,
-				      .overcommit_at = &overcommit_at};
+				      .overcommit_at = &overcommit_at,
+				      .sending = &sending,
+				      .equal_parts = &equal_parts};
 
 static void reset(unsigned slabs)
 {
@@ -583,6 +596,157 @@ static void waiting_write_can_be_cancelled(void)
 	check_all_freed(1);
 }
 
+/* Memory that comes back soon is waited for: nothing goes beyond the budget meanwhile. */
+static void sending_parts_are_waited_for(void)
+{
+	struct upload *a = fresh(), *b = fresh();
+	static char data[1 << 20];
+	struct timespec ts = {.tv_nsec = 500000000};
+	struct waiter x;
+
+	reset(5);
+	atomic_store(&hold, true); /* Create is not answered */
+	check_int(write_all(a, PART), ==, 0);
+	start_write(a, &x, PART, data, 10);
+	check(sem_trywait(&x.sem) < 0);
+	(void)nanosleep(&ts, NULL); /* long enough to go beyond */
+	check(sem_trywait(&x.sem) < 0);
+	check_int(atomic_load(&sending), ==, 1);
+	upload_abort(a, -EIO);
+	atomic_store(&hold, false);
+	require(wait_sem(&x.sem));
+	check_int(finish(b), ==, 0);
+	check_int(atomic_load(&sending), ==, 0);
+	upload_unref(a);
+	upload_unref(b);
+	check_all_freed(5);
+}
+
+/* A part that is full and alone is sent when there is no memory to begin the second. */
+static void full_parts_do_not_hold_each_other_up(void)
+{
+	struct upload *u[2] = {fresh(), fresh()};
+	struct waiter x[2];
+	static char data[1 << 20];
+
+	reset(10);
+	atomic_store(&overcommit_at, UINT64_MAX / 2); /* nothing goes beyond */
+	for (int i = 0; i < 2; i++)
+		check_int(write_all(u[i], PART), ==, 0);
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = pattern(PART + i);
+	for (int i = 0; i < 2; i++)
+		start_write(u[i], &x[i], PART, data, sizeof(data));
+	for (int i = 0; i < 2; i++) {
+		require(wait_sem(&x[i].sem));
+		check_int(x[i].w.err, ==, 0);
+		check_int(finish(u[i]), ==, 0);
+		upload_unref(u[i]);
+	}
+	check(!atomic_load(&wrong_bytes));
+	check_all_freed(10);
+	atomic_store(&overcommit_at, 0);
+}
+
+/* Whole slabs change hands where they fit, and are copied where they do not. */
+static void slabs_change_hands(void)
+{
+	struct upload *u = fresh();
+	uint64_t off = 0;
+	char *first = malloc(PF_SLAB), *slab = first;
+
+	reset(64);
+	for (int i = 0; i < 9; i++) {
+		struct waiter x = {.w = {.offset = off,
+					 .data = slab,
+					 .len = i == 7 ? 1000 : PF_SLAB,
+					 .slab = (void **)&slab,
+					 .done = on_written}};
+		char *before = slab;
+
+		for (size_t k = 0; k < PF_SLAB; k++)
+			slab[k] = pattern(off + k);
+		(void)sem_init(&x.sem, 0, 0);
+		upload_write(u, &x.w);
+		require(wait_sem(&x.sem));
+		check_int(x.w.err, ==, 0);
+		check((slab != before) == (i < 7));
+		memset(slab, 'x', PF_SLAB); /* it is ours again */
+		off += x.w.len;
+	}
+	check_int(finish(u), ==, 0);
+	check_int(atomic_load(&stored), ==, (int64_t)off);
+	check(!atomic_load(&wrong_bytes));
+	upload_unref(u);
+	check_all_freed(64);
+	free(slab);
+}
+
+/* 5,001 parts: the last but one is larger than the first, and the server does not like it. */
+static void equal_parts_are_learned(void)
+{
+	struct upload_config small = config;
+	struct upload *u = NULL;
+	uint64_t off = 0;
+	char *data = calloc(1, PF_SLAB);
+
+	small.part_size = PF_SLAB;
+	reset(64);
+	atomic_store(&unchecked, true);
+	atomic_store(&invalid_part, true);
+	atomic_store(&fail_kind, COMPLETE);
+	atomic_store(&fail_number, 1);
+	require(upload_new(&small, "dir/key", &u) == 0);
+	for (int i = 0; i < 5003; i++, off += PF_SLAB) {
+		struct waiter x;
+
+		start_write(u, &x, off, data, PF_SLAB);
+		require(wait_sem(&x.sem) && x.w.err == 0);
+	}
+	check(!atomic_load(&equal_parts));
+	check_int(finish(u), ==, -EIO);
+	check_int(atomic_load(&counts[PART_SENT]), ==, 5002);
+	check(atomic_load(&equal_parts));
+	upload_unref(u);
+	atomic_store(&unchecked, false);
+	atomic_store(&invalid_part, false);
+	check_all_freed(64);
+	free(data);
+}
+
+/* Parts that do not grow end at 10,000, with an error that stays. */
+static void too_large(void)
+{
+	struct upload_config small = config;
+	struct upload *u = NULL;
+	uint64_t off = 0;
+	char *data = calloc(1, PF_SLAB);
+	struct waiter x;
+
+	small.part_size = PF_SLAB;
+	reset(64);
+	atomic_store(&unchecked, true);
+	atomic_store(&equal_parts, true);
+	require(upload_new(&small, "dir/key", &u) == 0);
+	for (unsigned i = 0; i < S3_PARTS_MAX; i++, off += PF_SLAB) {
+		start_write(u, &x, off, data, PF_SLAB);
+		require(wait_sem(&x.sem) && x.w.err == 0);
+	}
+	for (int i = 0; i < 2; i++) {
+		start_write(u, &x, off, data, 1);
+		require(wait_sem(&x.sem));
+		check_int(x.w.err, ==, -EFBIG);
+	}
+	check_int(finish(u), ==, -EFBIG);
+	upload_unref(u);
+	check_all_freed(64);
+	check_int(atomic_load(&counts[ABORT]), ==, 1);
+	check_int(atomic_load(&counts[COMPLETE]), ==, 0);
+	atomic_store(&equal_parts, false);
+	atomic_store(&unchecked, false);
+	free(data);
+}
+
 int main(void)
 {
 	int r;
@@ -603,6 +767,11 @@ int main(void)
 				     TEST(writer_waits_its_turn),
 				     TEST(memory_held_by_half_parts),
 				     TEST(waiting_write_can_be_cancelled),
+				     TEST(sending_parts_are_waited_for),
+				     TEST(full_parts_do_not_hold_each_other_up),
+				     TEST(slabs_change_hands),
+				     TEST(equal_parts_are_learned),
+				     TEST(too_large),
 				     {0}});
 	for (unsigned i = 0; i < NLOOP; i++) {
 		loop_stop(loops[i]);
