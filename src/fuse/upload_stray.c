@@ -26,6 +26,7 @@
 #include "base/list.h"
 #include "base/lock.h"
 #include "base/log.h"
+#include "base/parse.h"
 #include "fuse/upload_journal.h"
 #include "fuse/upload_orphan.h"
 #include "s3/s3.h"
@@ -267,17 +268,19 @@ void upload_intent(char ret[UPLOAD_INTENT_MAX])
 	static _Atomic unsigned count;
 
 	(void)snprintf(ret, UPLOAD_INTENT_MAX, "%c%lld.%u.%d", UPLOAD_INTENT,
-		       (long long)(clock_wall() / (int64_t)NSEC_PER_SEC),
-		       atomic_fetch_add(&count, 1), (int)getpid());
+		       (long long)clock_wall(), atomic_fetch_add(&count, 1), (int)getpid());
 }
 
 /* The process may have died at any time since; its call cannot have lasted longer than calls do. */
 void upload_strays_left(struct upload_strays *s, const char *key, const char *intent)
 {
-	int64_t ago = clock_wall() / (int64_t)NSEC_PER_SEC - strtoll(intent + 1, NULL, 10);
-	uint64_t now = clock_now(), before = (uint64_t)(ago > 0 ? ago : 0) * NSEC_PER_SEC;
-	struct stray *x = before < now && !full(s) ? stray_new(key, intent, now - before) : NULL;
+	uint64_t wall = (uint64_t)clock_wall(), now = clock_now(), then, ago;
+	struct stray *x = NULL;
 
+	if (parse_u64n(intent + 1, strcspn(intent + 1, "."), &then) == 0 && !full(s)) {
+		ago = wall > then ? wall - then : 0;
+		x = stray_new(key, intent, now - min_u64(now, ago * NSEC_PER_SEC));
+	}
 	if (!x) {
 		upload_journal_remove(s->journal, intent);
 		log_warn(LOG_FUSE, "%s: a crash may have left an upload at the server", key);
