@@ -88,6 +88,7 @@ void io_read(struct fs *fs, fuse_req_t req, uint64_t ino, size_t len, uint64_t o
 	rd->pf = (struct pf_read){
 		.offset = offset,
 		.len = len < PF_READ_MAX ? len : PF_READ_MAX,
+		.uncached = h->direct,
 		.done = on_read,
 	};
 	request_watch(&rd->r);

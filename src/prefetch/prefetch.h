@@ -133,7 +133,8 @@ void pf_close(struct pf_stream *s);
 struct pf_read {
 	/* set by the caller; valid until done */
 	uint64_t offset;
-	size_t len; /* at most PF_READ_MAX; cut at the object's end by the engine */
+	size_t len;    /* at most PF_READ_MAX; cut at the object's end by the engine */
+	bool uncached; /* the kernel does not keep what is answered */
 	void (*done)(struct pf_read *r);
 	/* result, valid inside done only */
 	int err;		      /* 0, -ESTALE, -EIO, -ENOMEM, -EINTR (cancelled) */

@@ -104,8 +104,12 @@ static bool has_follower_locked(struct object *o, const struct pf_stream *self, 
 	return false;
 }
 
-/* After a read was answered from its cells. */
-static void unpin_locked(struct pf_stream *s, uint64_t offset, uint64_t len, bool passed)
+/*
+ * After a read was answered from its cells. A whole cell that a lone read has
+ * taken is kept for long only where the kernel does not keep it (`uncached`).
+ */
+static void unpin_locked(struct pf_stream *s, uint64_t offset, uint64_t len, bool passed,
+			 bool uncached)
 {
 	struct object *o = s->object;
 	struct run run = cells_of(offset, len);
@@ -122,7 +126,7 @@ static void unpin_locked(struct pf_stream *s, uint64_t offset, uint64_t len, boo
 			fate = CELL_RELEASE;
 		else if (follower)
 			fate = CELL_SHARE;
-		else if (whole || (to_end && passed))
+		else if (passed ? to_end : whole && !uncached)
 			fate = CELL_KEEP_SHORT;
 		cell_unpin_locked(c, fate);
 	}
@@ -133,13 +137,13 @@ void read_answer(struct pf_read *r)
 	struct pf_stream *s = r->stream;
 	struct pf *pf = s->object->pf;
 	uint64_t offset = r->offset, len = r->len;
-	bool passed = r->passed;
+	bool passed = r->passed, uncached = r->uncached;
 
 	r->err = 0;
 	r->done(r);
 	{
 		WITH_LOCK(&s->object->lock);
-		unpin_locked(s, offset, len, passed);
+		unpin_locked(s, offset, len, passed, uncached);
 	}
 	stream_unref(s);
 	lru_shrink(pf);
