@@ -240,7 +240,8 @@ static int start_engine(struct stack *s, const struct options *o, struct stack_e
 		.nloops = s->nloops,
 		.random_size =
 			(o->random_block_kib ? o->random_block_kib : RANDOM_READ_BLOCK) * KIB,
-		.max_window = memory / 4};
+		.max_window = memory / 4,
+		.verify = o->verify_checksums};
 	int r = budget_new(memory, &s->budget);
 
 	if (r == 0)

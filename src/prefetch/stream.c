@@ -17,6 +17,7 @@
 
 #include "prefetch/engine.h"
 #include "prefetch/fetch.h"
+#include "prefetch/verify.h"
 
 /* Behind a reader by less than this, another one is taken to follow. */
 #define FOLLOW (64 * MIB)
@@ -77,6 +78,16 @@ void read_unpark_locked(struct object *o, struct pf_read *r)
 		cell_unpin_locked(object_cell_locked(o, i), CELL_KEEP);
 }
 
+void read_take_all_locked(struct object *o, struct list *taken)
+{
+	while (!list_empty(&o->parked)) {
+		struct pf_read *r = list_entry(o->parked.next, struct pf_read, node);
+
+		read_unpark_locked(o, r);
+		list_append(taken, &r->node);
+	}
+}
+
 static bool follows(const struct cursor *c, uint64_t pos)
 {
 	return c->kind == CURSOR_SEQUENTIAL && c->next <= pos && pos - c->next < FOLLOW;
@@ -127,6 +138,8 @@ static void unpin_locked(struct pf_stream *s, uint64_t offset, uint64_t len, boo
 		else if (follower)
 			fate = CELL_SHARE;
 		else if (passed ? to_end : whole && !uncached)
+			fate = CELL_KEEP_SHORT;
+		if (fate == CELL_RELEASE && o->verify && verify_needs_locked(o, i))
 			fate = CELL_KEEP_SHORT;
 		cell_unpin_locked(c, fate);
 	}
