@@ -24,6 +24,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mountinfo.h"
 #include "base/parse.h"
 #include "fuse/api.h"
 #include "fuse/fs.h"
@@ -222,33 +223,11 @@ void mount_close(const char *dir)
 		log_err(LOG_FUSE, "%s cannot be unmounted: %s", dir, strerror(errno));
 }
 
-/* "major:minor" of the mount at `dir`, from mountinfo; the last one is on top. */
-static int mount_device(const char *dir, char *ret, size_t len)
-{
-	char line[2 * PATH_MAX];
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	int r = -ENOENT;
-
-	if (!f)
-		return -errno;
-	while (fgets(line, sizeof(line), f)) {
-		char device[32], point[PATH_MAX];
-
-		/* id parent major:minor root mountpoint */
-		if (sscanf(line, "%*s %*s %31s %*s %4095s", device, point) != 2 ||
-		    strcmp(point, dir) != 0)
-			continue;
-		(void)snprintf(ret, len, "%s", device);
-		r = 0;
-	}
-	(void)fclose(f);
-	return r;
-}
-
 void mount_set_readahead(const char *dir, unsigned kb)
 {
-	char device[32], path[128], value[16];
-	int r = dir ? mount_device(dir, device, sizeof(device)) : -ENOENT;
+	char path[128], value[16];
+	struct mountinfo m;
+	int r = mountinfo_find(dir, &m);
 	_cleanup_(closep) int fd = -1;
 	int n;
 
@@ -256,7 +235,7 @@ void mount_set_readahead(const char *dir, unsigned kb)
 		log_info(LOG_FUSE, "read-ahead left as it is: the mount is not in mountinfo");
 		return;
 	}
-	(void)snprintf(path, sizeof(path), "/sys/class/bdi/%s/read_ahead_kb", device);
+	(void)snprintf(path, sizeof(path), "/sys/class/bdi/%s/read_ahead_kb", m.device);
 	n = snprintf(value, sizeof(value), "%u", kb);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || write(fd, value, (size_t)n) != n)
