@@ -173,9 +173,9 @@ int main(int argc, char **argv)
 	char why[1024] = "";
 
 	if (fstab_style(argc, argv)) {
+		(void)puts("Using 'fstab' style options as detected use of `-o` argument.");
 		if (fstab_parse(argv, &fstab, why, sizeof(why)) < 0)
 			return usage_error(why);
-		(void)puts("Using 'fstab' style options as detected use of `-o` argument.");
 		argc = fstab.argc;
 		argv = fstab.argv;
 	}
