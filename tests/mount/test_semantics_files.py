@@ -184,6 +184,18 @@ def test_attributes_of_an_object_are_accepted_and_not_kept(mnt, bucket):
     assert bucket.get("d/f") == b"content"
 
 
+def test_truncate_of_a_closed_empty_file(mnt, bucket):
+    """Its upload may wait for a dup of the descriptor: it is an object all the same."""
+    fd = os.open(mnt / "f", os.O_WRONLY | os.O_CREAT)
+    dup = os.dup(fd)
+    os.close(fd)
+    os.truncate(mnt / "f", 0)
+    with fails_with(errno.EPERM):
+        os.truncate(mnt / "f", 100)
+    os.close(dup)
+    assert (mnt / "f").read_bytes() == b"" == bucket.get("f")
+
+
 def test_truncate_rules(mnt, bucket):
     bucket.put("f", b"content")
     os.truncate(mnt / "f", 7)
