@@ -61,7 +61,7 @@ static void cycle_level(enum log_level initial)
 		level = initial;
 	level = level >= LOG_TRACE ? initial : level + 1;
 	log_set_level(level);
-	log_warn(LOG_MAIN, "Changed log verbosity to %d", (int)level);
+	log_warn(LOG_MAIN, "Changed log verbosity to %s", log_level_name(level));
 }
 
 static void wait_for_end(const sigset_t *signals, enum log_level initial)
