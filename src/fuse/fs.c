@@ -166,7 +166,7 @@ int fs_new(const struct fs_config *config, struct fs **ret)
 	list_init(&fs->page_starts);
 	list_init(&fs->handles);
 	list_init(&fs->dirhandles);
-	fs->session.fd = fs->session.stopped_fd = -1;
+	fs->session.fd = fs->session.stopped_fd = fs->session.guard = -1;
 	watch_init(&fs->watch, config->loops[0], &fs->ending);
 	sweep_init(fs);
 	fs->drain_fd = poke_open();

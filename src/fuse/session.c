@@ -160,7 +160,7 @@ int fs_mount(struct fs *fs, const char *dir, char *why, size_t why_len)
 	char path[32];
 	int r, fd;
 
-	r = mount_open(&fs->config, dir, why, why_len, &s->dir, &fd);
+	r = mount_open(&fs->config, dir, why, why_len, &s->dir, &fd, &s->guard);
 	if (r < 0)
 		return r;
 	if (fs->config.debug_fuse)
@@ -259,5 +259,7 @@ void session_fini(struct session *s)
 		(void)close(s->stopped_fd);
 	if (s->fuse)
 		fuse_session_destroy(s->fuse); /* closes the device */
+	if (s->guard >= 0)
+		(void)close(s->guard);
 	free(s->dir);
 }
