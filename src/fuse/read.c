@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/cleanup.h"
+#include "base/log.h"
 #include "fuse/find.h"
 #include "fuse/handle.h"
 #include "fuse/io.h"
@@ -71,6 +73,24 @@ static void on_read(struct pf_read *p)
 	request_unref(&rd->r);
 }
 
+/* The rule that was broken is named once per file. */
+static void refuse(struct request *r, struct handle *h)
+{
+	_cleanup_(freep) char *key = NULL;
+
+	{
+		WITH_LOCK(&h->fs->lock);
+		if (!h->read_refused)
+			key = fs_key_locked(h->fs, h->inode);
+		h->read_refused = r->told = true;
+	}
+	if (key)
+		log_warn(LOG_FUSE,
+			 "read of %s, which is being written: it can be read when it is closed, "
+			 "by who opens it anew",
+			 key);
+}
+
 void io_read(struct fs *fs, fuse_req_t req, uint64_t ino, size_t len, uint64_t offset,
 	     const struct fuse_file_info *fi)
 {
@@ -80,6 +100,8 @@ void io_read(struct fs *fs, fuse_req_t req, uint64_t ino, size_t len, uint64_t o
 	int err = h->write ? -EBADF : handle_reactivate(h);
 
 	request_init(&r, fs, req, "read", ino);
+	if (h->write)
+		refuse(&r, h);
 	if (err < 0) {
 		(void)reply_err(&r, err);
 		return;

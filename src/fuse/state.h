@@ -33,10 +33,12 @@ struct fs {
 	struct upload_orphans *orphans;
 	struct upload_strays *strays;
 	struct mime *mime;
-	_Atomic uint64_t overcommit_at; /* see upload.h */
-	uid_t owner;			/* who mounted */
-	uint64_t ttl;			/* of names and attributes, nanoseconds */
-	bool revalidate;		/* every open asks the server */
+	_Atomic uint64_t overcommit_at; /* see upload.h, as is the next */
+	_Atomic unsigned parts_sending;
+	_Atomic bool equal_parts;
+	uid_t owner;	  /* who mounted */
+	uint64_t ttl;	  /* of names and attributes, nanoseconds */
+	bool revalidate;  /* every open asks the server */
 	bool check_owner; /* requests of other users are refused here; set by fs_mount */
 
 	struct session session;

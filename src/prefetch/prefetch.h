@@ -74,6 +74,12 @@ bool budget_get(struct budget *b, struct budget_wait *w) must_check;
 /* true: taken out of the line, will not be granted. false: already granted. */
 bool budget_cancel(struct budget *b, struct budget_wait *w);
 void budget_put(struct budget *b, void **mem, unsigned slabs);
+/*
+ * Slabs beyond the limit, of the same kind, so that one can stand in for one of
+ * an upload's. Before anybody else uses the budget; false: not to be had.
+ */
+bool budget_keep(struct budget *b, void **mem, unsigned slabs) must_check;
+void budget_release(struct budget *b, void **mem, unsigned slabs);
 
 /* A read's place in line; private, here only because struct pf_read holds one. */
 struct budget_claim {
