@@ -119,6 +119,8 @@ static void retire_locked(struct fs *fs, struct page *p, struct list *dead)
 		d->skip_next = 0;
 		return;
 	}
+	if (p->dir->parent && p->dir->parent->dir)
+		p->dir->parent->dir->below = false;
 	d->skip_next = d->skip_next ? d->skip_next * 2 : SKIP_FIRST;
 	if (d->skip_next > SKIP_MAX)
 		d->skip_next = SKIP_MAX;

@@ -106,6 +106,8 @@ struct page *listing_loading_locked(struct inode *dir, const char *name, size_t 
  */
 bool listing_wanted_locked(struct inode *dir, const char *name, size_t len, bool known,
 			   uint64_t now, char *ret_lo);
+/* Lookups in directories beside this one came thick: here they will too. */
+bool listing_likely_locked(const struct inode *dir);
 /* Requests what listing_find_locked put aside. On a loop thread, no lock held. */
 void listing_start(struct fs *fs);
 /* Pages may no longer speak for that name. */
