@@ -53,6 +53,18 @@ def test_reading_one_unlisted_file(mnt, bucket, server):
     assert n[GET] == 1 and n[HEAD] <= 3 and n[LIST] <= 3, n
 
 
+def test_directories_beside_each_other_are_learnt_from(mount, bucket, server):
+    """Where lookups came thick in one directory, the next is listed at its first one."""
+    bucket.put_many((f"t/d{d}/f{i}", b"1") for d in range(10) for i in range(20))
+    m = mount("--metadata-ttl", "60")
+    with server.counting() as n:
+        for d in range(10):
+            for i in range(20):
+                assert (m.path / f"t/d{d}/f{i}").read_bytes() == b"1"
+    # t and each directory are looked up, the first one's files until it is listed.
+    assert n[GET] == 200 and n[HEAD] <= 1 + 10 + 2 and n[LIST] <= 1 + 2 * 10 + 2, n
+
+
 def test_empty_object_needs_no_body(mnt, bucket, server):
     bucket.put("f", b"")
     os.listdir(mnt)
