@@ -96,6 +96,9 @@ static int copy_config(struct s3_client *c, const struct s3_config *config)
 	c->force_path_style = config->force_path_style;
 	c->sign = !config->no_sign_request;
 	c->requester_pays = config->requester_pays;
+	c->directory =
+		config->bucket_type == S3_BUCKET_DIRECTORY ||
+		(config->bucket_type == S3_BUCKET_INFER && s3_bucket_is_express(config->bucket));
 	c->upload_sum = config->upload_sum;
 	c->max_attempts = attempts_of(config);
 	c->get_connections = config->get_connections;
@@ -163,6 +166,11 @@ enum s3_sum_kind s3_client_sum(const struct s3_client *c)
 {
 	return atomic_load_explicit(&c->no_checksum, memory_order_relaxed) ? S3_SUM_OFF
 									   : c->upload_sum;
+}
+
+bool s3_client_is_directory(const struct s3_client *c)
+{
+	return c->directory;
 }
 
 const char *s3_client_region(const struct s3_client *c)

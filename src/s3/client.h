@@ -50,6 +50,7 @@ struct s3_client {
 	char *bucket, *endpoint_url, *expected_owner;
 	char *ca_bundle; /* for the GET engine; the loops have their own; NULL: the system's */
 	bool force_path_style, sign, region_inferred, requester_pays;
+	bool directory; /* the bucket's personality */
 	unsigned max_attempts;
 	unsigned get_connections; /* of one loop; 0: the default */
 	enum s3_sum_kind upload_sum;

@@ -177,6 +177,7 @@ static bool failure_settled(struct control *c, bool last)
 	case CONTROL_STEP:
 		next_step(c);
 		return true;
+	case CONTROL_SAME:
 	case CONTROL_FAIL:
 		break;
 	}
@@ -210,6 +211,9 @@ static void on_success(struct control *c)
 		break;
 	case CONTROL_STEP:
 		next_step(c);
+		break;
+	case CONTROL_SAME:
+		attempt(c);
 		break;
 	case CONTROL_FAIL:
 		on_failure(c);

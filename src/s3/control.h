@@ -29,6 +29,7 @@ enum control_result {
 	CONTROL_DONE, /* the call ends with control->error */
 	CONTROL_FAIL, /* like a failed attempt: control->error says how */
 	CONTROL_STEP, /* go on with control->step, attempts count from 0 again */
+	CONTROL_SAME, /* after a success: go on with control->step, attempts count on */
 };
 
 struct control_type {
@@ -90,7 +91,7 @@ struct control {
 	char number[16];
 	enum s3_sum_kind sum; /* of the body */
 	uint64_t sum_value;
-	char checksum[S3_SUM_TEXT];
+	char checksum[S3_SUM_TEXT_MAX];
 	struct buf send; /* a document to send */
 	struct iovec send_iov;
 	void *extra;

@@ -46,6 +46,14 @@ bool s3_region_valid(const char *s)
 	return true;
 }
 
+bool s3_bucket_is_express(const char *name)
+{
+	static const char end[] = "--x-s3";
+	size_t n = strlen(name), len = sizeof(end) - 1;
+
+	return n > len && strcmp(name + n - len, end) == 0;
+}
+
 /* A name that can be one label of a host name. */
 static bool is_label(const char *s)
 {
@@ -229,10 +237,9 @@ static int resolve_aws(const struct s3_endpoint_input *in, char *why, size_t why
 		       struct s3_endpoint *e)
 {
 	const struct url u = {.tls = true, .path = ""};
-	size_t n = strlen(in->bucket);
 	char host[S3_HOST_MAX];
 
-	if (n > 6 && strcmp(in->bucket + n - 6, "--x-s3") == 0)
+	if (s3_bucket_is_express(in->bucket))
 		return refuse(why, why_len, "\"%s\" is a directory bucket, which is not supported",
 			      in->bucket);
 	if (strchr(in->region, '.') || strchr(in->region, '_'))

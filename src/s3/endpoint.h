@@ -45,6 +45,8 @@ struct s3_endpoint_input {
 int s3_endpoint_resolve(const struct s3_endpoint_input *in, char *why, size_t why_len,
 			struct s3_endpoint *ret) must_check;
 
+/* The name of a directory bucket: NAME--ZONE--x-s3. */
+bool s3_bucket_is_express(const char *name);
 /* A name that may stand in a credential scope: letters, digits, "-_.". */
 bool s3_region_valid(const char *s);
 
