@@ -80,6 +80,14 @@ static void getattr_free(struct request *r)
 	free(container_of(r, struct getattr, r));
 }
 
+/* It got another name while the server was asked for the old one. */
+static bool renamed_locked(const struct getattr *g)
+{
+	const struct inode *i = g->inode;
+
+	return i->attached && (i->parent != g->find.dir || strcmp(i->name, g->name) != 0);
+}
+
 static void on_found(struct find *f)
 {
 	struct getattr *g = container_of(f, struct getattr, find);
@@ -90,7 +98,9 @@ static void on_found(struct find *f)
 
 	{
 		WITH_LOCK(&fs->lock);
-		if (err == 0 && f->inode != g->inode)
+		if (renamed_locked(g))
+			err = 0;
+		else if (err == 0 && f->inode != g->inode)
 			err = -ESTALE;
 		if (err == 0) {
 			attr_fill_locked(fs, g->inode, &st);

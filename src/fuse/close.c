@@ -16,10 +16,12 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "fuse/handle.h"
 #include "fuse/io.h"
+#include "fuse/name.h"
 #include "fuse/proc.h"
 #include "fuse/reply.h"
 #include "fuse/request.h"
@@ -68,6 +70,18 @@ static void finish_and_wait(struct request *stack, struct handle *h, bool sync)
 	writer_finish(h, &c->wait);
 }
 
+/* Whether the opener's process has another descriptor of the file. */
+static enum proc_answer has_dup(struct handle *h)
+{
+	char name[NAME_LEN_MAX + 1];
+
+	{
+		WITH_LOCK(&h->fs->lock);
+		memcpy(name, h->inode->name, h->inode->name_len + 1U);
+	}
+	return proc_holds_file(h->tgid, name, h->inode->ino);
+}
+
 static void flush_write(struct request *r, struct handle *h)
 {
 	uint64_t size = upload_size(h->upload);
@@ -83,7 +97,7 @@ static void flush_write(struct request *r, struct handle *h)
 		(void)reply_err(r, 0);
 		return;
 	}
-	dup = proc_holds_file(h->tgid, h->inode->name, h->inode->ino);
+	dup = has_dup(h);
 	if (dup == PROC_UNKNOWN && proc_was_killed(r->tid)) {
 		log_warn(LOG_FUSE, "writer %d was killed after %llu bytes: not uploaded",
 			 (int)r->tid, (unsigned long long)size);

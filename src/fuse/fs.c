@@ -104,6 +104,7 @@ static void set_config(struct fs *fs, const struct fs_config *c)
 	fs->config.bucket = fs->bucket;
 	fs->config.prefix = fs->prefix;
 	fs->owner = geteuid();
+	fs->directory = s3_client_is_directory(c->client);
 	fs->revalidate = c->metadata_ttl == FS_TTL_MINIMAL;
 	fs->ttl = fs->revalidate ? TTL_MINIMAL : c->metadata_ttl;
 	fs->upload_config = (struct upload_config){

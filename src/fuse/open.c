@@ -192,7 +192,7 @@ static int write_prepare_locked(struct fs *fs, struct open *o)
 
 	if (!i->attached)
 		return -ESTALE;
-	if (i->readers > 0)
+	if (i->readers > 0 || i->renaming)
 		return -EPERM;
 	if (i->state == INODE_REMOTE && !(fs->config.allow_overwrite && (o->flags & O_TRUNC)))
 		return -EPERM;
