@@ -44,6 +44,7 @@ struct dir {
 	unsigned misses, skip, skip_next;
 	uint64_t listed; /* when readdir last got a page */
 	bool big;	 /* more than one page */
+	bool unordered;	 /* the server lists it in no order */
 	bool useful;	 /* the last page that lookups asked for answered several */
 	bool warned;	 /* that it has keys which are not shown */
 };
