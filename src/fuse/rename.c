@@ -139,15 +139,17 @@ static void log_failure(const struct rename *n, const struct s3_error *e)
 	log_warn(LOG_FUSE, "rename of %s to %s failed: %s", n->key, n->new_key, why);
 }
 
-static int rename_errno(int err)
+static int rename_errno(const struct s3_error *e)
 {
-	switch (err) {
+	if (e->cls == S3_FORBIDDEN)
+		return -EACCES;
+	switch (e->err) {
 	case -ENOSYS:
 	case -EEXIST:
 	case -ENAMETOOLONG:
-		return err;
+		return e->err;
 	default:
-		return resolve_errno(err);
+		return resolve_errno(e->err);
 	}
 }
 
@@ -155,7 +157,7 @@ static void on_renamed(struct s3_call *c)
 {
 	struct rename *n = container_of(c, struct rename, call.call);
 	struct fs *fs = n->r.fs;
-	int err = rename_errno(c->error.err);
+	int err = rename_errno(&c->error);
 
 	if (err < 0)
 		log_failure(n, &c->error);

@@ -32,6 +32,7 @@
 struct stray {
 	struct list node;
 	char *key;
+	char *prefix; /* under which the server lists its uploads */
 	uint64_t since, until, due;
 	unsigned tries;
 };
@@ -64,6 +65,7 @@ static void work(struct upload_strays *s);
 static void stray_free(struct stray *x)
 {
 	free(x->key);
+	free(x->prefix);
 	free(x);
 }
 
@@ -178,7 +180,7 @@ static void work(struct upload_strays *s)
 		return;
 	}
 	s->uploads = (struct s3_list_uploads_call){.call = {.done = on_uploads},
-						   .prefix = s->current->key};
+						   .prefix = s->current->prefix};
 	s3_list_uploads(s->client, s->loop, &s->uploads);
 }
 
@@ -202,6 +204,16 @@ static void on_task(struct loop_task *t)
 	work(s);
 }
 
+/* Directory buckets list only what is below a prefix that ends in '/', or everything. */
+static char *prefix_of(const struct upload_strays *s, const char *key)
+{
+	const char *slash = strrchr(key, '/');
+
+	if (!s3_client_is_directory(s->client))
+		return strdup(key);
+	return strndup(key, slash ? (size_t)(slash - key) + 1 : 0);
+}
+
 void upload_strays_add(struct upload_strays *s, const char *key, uint64_t since)
 {
 	struct stray *x;
@@ -212,13 +224,14 @@ void upload_strays_add(struct upload_strays *s, const char *key, uint64_t since)
 	x = calloc(1, sizeof(*x));
 	if (x) {
 		x->key = strdup(key);
+		x->prefix = prefix_of(s, key);
 		x->since = since;
 		x->until = clock_now();
 		x->due = x->until + LOOK_AFTER;
 	}
 	{
 		WITH_LOCK(&s->lock);
-		full = !x || !x->key || s->count >= STRAYS_MAX;
+		full = !x || !x->key || !x->prefix || s->count >= STRAYS_MAX;
 		if (!full) {
 			list_append(&s->list, &x->node);
 			s->count++;
