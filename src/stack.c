@@ -286,6 +286,7 @@ static int start_fs(struct stack *s, const struct options *o, struct stack_error
 		.read_only = o->read_only,
 		.allow_delete = o->allow_delete,
 		.allow_overwrite = o->allow_overwrite,
+		.incremental_upload = o->incremental_upload,
 		.allow_other = o->allow_other,
 		.allow_root = o->allow_root,
 		.auto_unmount = o->auto_unmount,

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "fuse/find.h"
+#include "fuse/handle.h"
 #include "fuse/reply.h"
 #include "fuse/request.h"
 #include "fuse/state.h"
@@ -189,7 +190,8 @@ static int set_locked(const struct fs *fs, struct inode *i, const struct stat *w
 	if (to_set & FUSE_SET_ATTR_SIZE) {
 		if (i->is_dir)
 			return -EISDIR;
-		if (i->state == INODE_REMOTE && (uint64_t)want->st_size != i->size)
+		if ((i->state == INODE_REMOTE || (i->writer && i->writer->goes_on)) &&
+		    (uint64_t)want->st_size != i->size)
 			return -EPERM;
 	}
 	if (i->state == INODE_REMOTE) /* nothing of it can be kept: no harm, or an error */

@@ -38,6 +38,7 @@ struct fs {
 	uint64_t ttl;			/* of names and attributes, nanoseconds */
 	bool revalidate;		/* every open asks the server */
 	bool directory;			/* the bucket is a directory bucket */
+	bool appends;			/* files may be appended to */
 	bool check_owner; /* requests of other users are refused here; set by fs_mount */
 
 	_Atomic bool no_rename; /* the server has said so */

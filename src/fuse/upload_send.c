@@ -27,7 +27,7 @@ static void report(struct upload *u, const char *what, const struct s3_error *e)
 		u->upload_id ? u->upload_id : "none");
 }
 
-static void request_over(struct upload *u, struct after *a)
+void upload_request_over(struct upload *u, struct after *a)
 {
 	upload_pump_locked(u, a);
 	lock_drop(&u->lock);
@@ -73,7 +73,7 @@ static void on_part_sent(struct s3_call *c)
 		upload_fail_locked(u, r, &a);
 	if (u->waiting == TURN)
 		upload_wake_writer_locked(u, &a);
-	request_over(u, &a);
+	upload_request_over(u, &a);
 }
 
 static void send_part(struct loop_task *t)
@@ -115,7 +115,7 @@ static void on_put(struct s3_call *c)
 		upload_done_locked(u, &p->call.put.object, &a);
 	}
 	upload_drop_part_locked(u, p, &a);
-	request_over(u, &a);
+	upload_request_over(u, &a);
 }
 
 static void send_put(struct loop_task *t)
@@ -156,7 +156,7 @@ static void on_created(struct s3_call *c)
 	u->upload_id = take_ptr(&u->call.create.upload_id);
 	if (c->error.err < 0)
 		upload_fail_locked(u, c->error.err, &a);
-	request_over(u, &a);
+	upload_request_over(u, &a);
 }
 
 static void send_create(struct loop_task *t)
@@ -188,7 +188,7 @@ static void on_completed(struct s3_call *c)
 	} else {
 		upload_done_locked(u, &u->call.complete.object, &a);
 	}
-	request_over(u, &a);
+	upload_request_over(u, &a);
 }
 
 /* Whether what the server has, part by part, is what write(2) brought. */
@@ -247,7 +247,7 @@ static void on_aborted(struct s3_call *c)
 	lock_take(&u->lock);
 	u->requesting = false;
 	free(take_ptr(&u->upload_id));
-	request_over(u, &a);
+	upload_request_over(u, &a);
 }
 
 static void send_abort(struct loop_task *t)

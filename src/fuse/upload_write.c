@@ -128,7 +128,7 @@ static int begin_part_locked(struct upload *u)
 	unsigned number = u->last_number + 1;
 	int r;
 
-	if (number > S3_PARTS_MAX)
+	if (number > u->kind->parts_max)
 		return -EFBIG;
 	r = upload_part_new(u, number,
 			    upload_part_capacity(number, u->config->part_size, u->max_part),
