@@ -108,12 +108,12 @@ static void moved_locked(struct fs *fs, struct rename *n)
 		itable_detach(&fs->table, i);
 		return;
 	}
+	/* what is known of the object is as old as before */
 	if (itable_move(&fs->table, i, n->new_dir, n->new_name, len) < 0)
 		return;
-	i->expires = fs_expiry(fs);
 	i->told = clock_now();
 	itable_ancestors_remote(&fs->table, n->new_dir);
-	itable_confirm(n->new_dir, i->expires);
+	itable_confirm(n->new_dir, fs_expiry(fs));
 }
 
 static void failed_locked(struct fs *fs, struct rename *n)
