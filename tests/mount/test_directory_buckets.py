@@ -306,6 +306,24 @@ def test_listing_without_order_over_pages(directory_mount, bucket):
     assert os.path.isdir(path / "l/f01500") and os.path.isfile(path / "l/f01501")
 
 
+@pytest.mark.once
+@pytest.mark.long
+@pytest.mark.limit(240)
+def test_million_entries_without_order(directory_mount, directory_bucket, server):
+    """More names than are remembered; still none is lost, and memory has its bound."""
+    server.generate(directory_bucket, "d/f", 1000000)
+    m = directory_mount()
+    most, names = 0, set()
+    with os.scandir(m.path / "d") as it:
+        for count, entry in enumerate(it):
+            names.add(entry.name)
+            if count % 10000 == 0:
+                most = max(most, m.rss())
+    assert count + 1 == len(names) == 1000000
+    print(f"most RSS {most / MIB:.0f} MiB")
+    assert most < 100 * MIB, most / MIB
+
+
 @pytest.mark.limit(60)
 def test_file_and_directory_of_one_name_without_order(directory_mount, bucket):
     """Near each other the directory is shown; on two pages one of them."""
