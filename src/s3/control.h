@@ -18,6 +18,7 @@
 #include "s3/op.h"
 #include "s3/request.h"
 #include "s3/send.h"
+#include "s3/session.h"
 #include "s3/sum.h"
 #include "s3/xml.h"
 
@@ -51,9 +52,10 @@ struct control_type {
 };
 
 enum control_state {
-	CONTROL_POSTED, /* the task is with the loop: end of a failed start */
-	CONTROL_NET,	/* an attempt is under way */
-	CONTROL_WAIT,	/* for the next one */
+	CONTROL_POSTED,	 /* the task is with the loop: end of a failed start */
+	CONTROL_NET,	 /* an attempt is under way */
+	CONTROL_WAIT,	 /* for the next one */
+	CONTROL_SESSION, /* for the credentials of a session */
 };
 
 struct control {
@@ -70,6 +72,7 @@ struct control {
 	enum control_state state;
 	struct loop_timer timer;
 	struct net_call net;
+	struct s3_session_wait session;
 	struct send *sender; /* carries net instead of curl; NULL: curl does */
 	struct s3_request request;
 	struct s3_retry retry;

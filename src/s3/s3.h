@@ -105,6 +105,7 @@ struct s3_config {
 	const char *region; /* NULL: AWS_REGION, else us-east-1 (inferred, may be corrected) */
 	const char *endpoint_url; /* NULL: AWS_ENDPOINT_URL, else AWS's rules */
 	bool force_path_style;
+	bool dual_stack, transfer_acceleration;
 	bool no_sign_request;
 	const char *profile; /* NULL: environment, then AWS_PROFILE or "default" */
 	bool requester_pays;
