@@ -7,7 +7,8 @@
  * A page covers the keys above `lo` up to its last one, `hi` (the last page of a
  * directory has no `hi`). A name is decided when both its object n and its
  * directory "n/" are covered, if need be by two pages. Names in a page are
- * without the directory's key.
+ * without the directory's key. Where the server lists without order a page covers
+ * something only when it is all of the directory.
  */
 #ifndef FUSE_LISTING_H
 #define FUSE_LISTING_H
@@ -51,6 +52,7 @@ struct page {
 	bool ready;
 	int err;
 	struct s3_page *s3; /* NULL on error */
+	uint32_t *order;    /* of an unordered page that answers: its entries by key */
 	const char *hi;	    /* NULL: up to the end */
 	size_t hi_len;
 	uint64_t expires;

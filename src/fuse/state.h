@@ -41,7 +41,11 @@ struct fs {
 	uid_t owner;	  /* who mounted */
 	uint64_t ttl;	  /* of names and attributes, nanoseconds */
 	bool revalidate;  /* every open asks the server */
+	bool directory;	  /* the bucket is a directory bucket */
+	bool appends;	  /* files may be appended to */
 	bool check_owner; /* requests of other users are refused here; set by fs_mount */
+
+	_Atomic bool no_rename; /* the server has said so */
 
 	struct session session;
 	struct watch watch;
