@@ -114,6 +114,8 @@ static void set_config(struct fs *fs, const struct fs_config *c)
 		.part_size = c->write_part_size,
 		.parts_in_flight = c->parts_in_flight,
 		.overcommit_at = &fs->overcommit_at,
+		.sending = &fs->parts_sending,
+		.equal_parts = &fs->equal_parts,
 		.journal = fs->journal,
 		.orphans = fs->orphans,
 		.strays = fs->strays,
@@ -127,6 +129,10 @@ static void on_left(void *arg, const char *key, const char *id)
 {
 	struct fs *fs = arg;
 
+	if (id[0] == UPLOAD_INTENT) {
+		upload_strays_left(fs->strays, key, id);
+		return;
+	}
 	log_info(LOG_FUSE, "upload %s of %s was left by a process that is gone", id, key);
 	upload_orphans_add(fs->orphans, key, id);
 }

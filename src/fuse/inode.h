@@ -45,6 +45,7 @@ struct dir {
 	uint64_t listed; /* when readdir last got a page */
 	bool big;	 /* more than one page */
 	bool useful;	 /* the last page that lookups asked for answered several */
+	bool below;	 /* the same of a directory in it: others will be like that */
 	bool warned;	 /* that it has keys which are not shown */
 };
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The checksums of uploads behind one name: which function, which header, which
- * text. Joining two is multiplying by a power of x: to append n bytes means to
- * multiply what was before by x^(8n) mod P. Pure.
+ * The CRCs of S3 behind one name: which function, which header, which text. Joining two is
+ * multiplying by a power of x: to append n bytes means to multiply what was before by x^(8n) mod P.
+ * Pure.
  */
 #include "s3/sum.h"
 
@@ -22,6 +22,7 @@ static const struct algorithm algorithms[] = {
 	[S3_SUM_CRC32C] = {"CRC32C", "x-amz-checksum-crc32c", "ChecksumCRC32C", 32, 0x82f63b78},
 	[S3_SUM_CRC64NVME] = {"CRC64NVME", "x-amz-checksum-crc64nvme", "ChecksumCRC64NVME", 64,
 			      UINT64_C(0x9a6c9329ac4bc9b5)},
+	[S3_SUM_CRC32] = {"CRC32", "x-amz-checksum-crc32", "ChecksumCRC32", 32, 0xedb88320},
 	[S3_SUM_OFF] = {"", "", "", 0, 0},
 };
 
@@ -32,6 +33,8 @@ uint64_t s3_sum(enum s3_sum_kind kind, uint64_t before, const void *data, size_t
 		return s3_crc32c((uint32_t)before, data, len);
 	case S3_SUM_CRC64NVME:
 		return s3_crc64nvme(before, data, len);
+	case S3_SUM_CRC32:
+		return s3_crc32((uint32_t)before, data, len);
 	case S3_SUM_OFF:
 		break;
 	}
@@ -60,7 +63,7 @@ static uint64_t multiply(const struct algorithm *g, uint64_t a, uint64_t b)
 	return product;
 }
 
-uint64_t s3_sum_join(enum s3_sum_kind kind, uint64_t a, uint64_t b, uint64_t len_b)
+uint64_t s3_sum_shift(enum s3_sum_kind kind, uint64_t len)
 {
 	const struct algorithm *g = &algorithms[kind];
 	uint64_t shift, square;
@@ -69,12 +72,22 @@ uint64_t s3_sum_join(enum s3_sum_kind kind, uint64_t a, uint64_t b, uint64_t len
 		return 0;
 	shift = UINT64_C(1) << (g->bits - 1);
 	square = shift >> 8; /* x^8 */
-	for (; len_b; len_b >>= 1) {
-		if (len_b & 1)
+	for (; len; len >>= 1) {
+		if (len & 1)
 			shift = multiply(g, shift, square);
 		square = multiply(g, square, square);
 	}
-	return multiply(g, shift, a) ^ b;
+	return shift;
+}
+
+uint64_t s3_sum_shifted(enum s3_sum_kind kind, uint64_t sum, uint64_t shift)
+{
+	return kind == S3_SUM_OFF ? 0 : multiply(&algorithms[kind], shift, sum);
+}
+
+uint64_t s3_sum_join(enum s3_sum_kind kind, uint64_t a, uint64_t b, uint64_t len_b)
+{
+	return s3_sum_shifted(kind, a, s3_sum_shift(kind, len_b)) ^ b;
 }
 
 void s3_sum_bytes(enum s3_sum_kind kind, uint64_t sum, unsigned char ret[8])
