@@ -61,7 +61,7 @@ static void cycle_level(enum log_level initial)
 		level = initial;
 	level = level >= LOG_TRACE ? initial : level + 1;
 	log_set_level(level);
-	log_warn(LOG_MAIN, "Changed log verbosity to %d", (int)level);
+	log_warn(LOG_MAIN, "Changed log verbosity to %s", log_level_name(level));
 }
 
 static void wait_for_end(const sigset_t *signals, enum log_level initial)
@@ -173,9 +173,9 @@ int main(int argc, char **argv)
 	char why[1024] = "";
 
 	if (fstab_style(argc, argv)) {
+		(void)puts("Using 'fstab' style options as detected use of `-o` argument.");
 		if (fstab_parse(argv, &fstab, why, sizeof(why)) < 0)
 			return usage_error(why);
-		(void)puts("Using 'fstab' style options as detected use of `-o` argument.");
 		argc = fstab.argc;
 		argv = fstab.argv;
 	}

@@ -36,6 +36,7 @@ struct options {
 		fixed_part_size;
 	bool force_path_style, dual_stack, transfer_acceleration, requester_pays, no_sign_request;
 	bool read_only, allow_delete, allow_overwrite, auto_unmount, allow_root, allow_other;
+	bool verify_checksums;
 	bool immutable; /* implies read_only and indefinite TTLs */
 	bool debug, no_log, foreground, help, version;
 	const char *direct_io;				     /* NULL: not given */

@@ -205,7 +205,14 @@ static int set_locked(const struct fs *fs, struct inode *i, const struct stat *w
 	return 0;
 }
 
-void attr_set(struct fs *fs, fuse_req_t req, uint64_t ino, const struct stat *want, int to_set)
+/* A file that its writer has closed is an object, though the upload may still be under way. */
+static bool size_is_final_locked(const struct inode *i)
+{
+	return i->writer && i->writer->state != WRITER_OPEN;
+}
+
+void attr_set(struct fs *fs, fuse_req_t req, uint64_t ino, const struct stat *want, int to_set,
+	      bool by_handle)
 {
 	struct request r;
 	struct stat st;
@@ -217,7 +224,10 @@ void attr_set(struct fs *fs, fuse_req_t req, uint64_t ino, const struct stat *wa
 		WITH_LOCK(&fs->lock);
 		struct inode *i = itable_get(&fs->table, ino);
 
-		if (i) {
+		if (i && to_set & FUSE_SET_ATTR_SIZE && !by_handle && size_is_final_locked(i) &&
+		    (uint64_t)want->st_size != i->size) {
+			err = -EPERM;
+		} else if (i) {
 			err = set_locked(fs, i, want, to_set);
 			attr_fill_locked(fs, i, &st);
 			timeout = attr_timeout(i->expires, clock_now());

@@ -10,6 +10,8 @@
  *   the opener's, which has a dup of it     leaves it pending
  *   the opener's, nothing written, others   leaves it pending
  *   may have the descriptor
+ *   the opener's, nothing written, reading  gives it up
+ *   it was refused
  *   the opener's, else                      finishes the upload and waits for it
  *
  * What is pending at release is finished then, and nobody hears of an error but
@@ -50,6 +52,7 @@ static void on_ended(struct writer_wait *w, int err)
 {
 	struct closing *c = container_of(w, struct closing, wait);
 
+	c->r.told = err < 0 && err != -ENOMEM;
 	(void)reply_err(&c->r, c->sync ? sync_errno(err) : err);
 	request_unref(&c->r);
 }
@@ -99,6 +102,15 @@ static enum proc_answer has_dup(struct handle *h)
 	return proc_holds_file(h->tgid, name, h->inode->ino);
 }
 
+/* Nothing was written, and its user, who wanted to read it, has met an error: no object. */
+static bool is_void(struct handle *h)
+{
+	if (upload_size(h->upload) > 0)
+		return false;
+	WITH_LOCK(&h->fs->lock);
+	return h->read_refused;
+}
+
 static void flush_write(struct request *r, struct handle *h)
 {
 	uint64_t size = upload_written(h->upload);
@@ -106,6 +118,7 @@ static void flush_write(struct request *r, struct handle *h)
 	int err = 0;
 
 	if (writer_done(h, &err)) {
+		r->told = err < 0;
 		(void)reply_err(r, err);
 		return;
 	}
@@ -117,8 +130,15 @@ static void flush_write(struct request *r, struct handle *h)
 	if (dup == PROC_UNKNOWN && proc_was_killed(r->tid) && !upload_appends(h->upload)) {
 		log_warn(LOG_FUSE, "writer %d was killed after %llu bytes: not uploaded",
 			 (int)r->tid, (unsigned long long)size);
+		r->told = true;
 		writer_fail(h, -EIO);
 		(void)reply_err(r, -EIO);
+		return;
+	}
+	if (dup != PROC_YES && is_void(h)) {
+		r->told = true;
+		writer_fail(h, -EBADF);
+		(void)reply_err(r, -EBADF);
 		return;
 	}
 	if (dup == PROC_YES ||
@@ -162,7 +182,9 @@ void io_release(struct fs *fs, fuse_req_t req, uint64_t ino, const struct fuse_f
 	struct request r;
 
 	request_init(&r, fs, req, "release", ino);
-	if (h->write)
+	if (h->write && is_void(h))
+		writer_fail(h, -EBADF);
+	else if (h->write)
 		writer_finish(h, NULL);
 	(void)reply_err(&r, 0);
 	handle_unref(h);

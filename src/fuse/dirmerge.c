@@ -41,6 +41,10 @@ static void add_page(const struct merge_in *in, struct merge_out *out)
 			.object = e->is_prefix ? NULL : &e->object,
 		};
 
+		if (in->lo_len > 0 && !page->unordered &&
+		    name_cmp(e->key + in->prefix_len, e->key_len - in->prefix_len, in->lo,
+			     in->lo_len) <= 0)
+			continue; /* the page before had it: this one began earlier than need be */
 		if (n.len == 0 && !e->is_prefix)
 			continue; /* the directory's own marker */
 		if (!e->is_prefix && n.name[n.len - 1] == '/')

@@ -116,6 +116,8 @@ static void set_config(struct fs *fs, const struct fs_config *c)
 		.part_size = c->write_part_size,
 		.parts_in_flight = c->parts_in_flight,
 		.overcommit_at = &fs->overcommit_at,
+		.sending = &fs->parts_sending,
+		.equal_parts = &fs->equal_parts,
 		.journal = fs->journal,
 		.orphans = fs->orphans,
 		.strays = fs->strays,
@@ -129,6 +131,10 @@ static void on_left(void *arg, const char *key, const char *id)
 {
 	struct fs *fs = arg;
 
+	if (id[0] == UPLOAD_INTENT) {
+		upload_strays_left(fs->strays, key, id);
+		return;
+	}
 	log_info(LOG_FUSE, "upload %s of %s was left by a process that is gone", id, key);
 	upload_orphans_add(fs->orphans, key, id);
 }
@@ -168,7 +174,7 @@ int fs_new(const struct fs_config *config, struct fs **ret)
 	list_init(&fs->page_starts);
 	list_init(&fs->handles);
 	list_init(&fs->dirhandles);
-	fs->session.fd = fs->session.stopped_fd = -1;
+	fs->session.fd = fs->session.stopped_fd = fs->session.guard = -1;
 	watch_init(&fs->watch, config->loops[0], &fs->ending);
 	sweep_init(fs);
 	fs->drain_fd = poke_open();

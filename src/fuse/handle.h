@@ -53,6 +53,7 @@ struct handle {
 	struct list waiters; /* writer_wait.node */
 	struct list writes;  /* writes that wait for the one under way */
 	bool writing;
+	bool read_refused; /* writing: somebody wanted to read it */
 
 	struct upload_finish finish;
 };

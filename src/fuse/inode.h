@@ -46,6 +46,7 @@ struct dir {
 	bool big;	 /* more than one page */
 	bool unordered;	 /* the server lists it in no order */
 	bool useful;	 /* the last page that lookups asked for answered several */
+	bool below;	 /* the same of a directory in it: others will be like that */
 	bool warned;	 /* that it has keys which are not shown */
 };
 

@@ -27,9 +27,11 @@
 #include "fuse/state.h"
 #include "fuse/sweep.h"
 
-#define UNKNOWN_MAX 1024 /* names a page may not speak for, before it is mute */
-#define SKIP_FIRST  8
-#define SKIP_MAX    512
+#define UNKNOWN_MAX  1024 /* names a page may not speak for, before it is mute */
+#define SKIP_FIRST   8
+#define SKIP_MAX     512
+#define SLOW_LIST    (8 * NSEC_PER_MSEC)
+#define SLOW_SAMPLES 3 /* before we say so */
 
 static void page_free(struct page *p)
 {
@@ -120,6 +122,8 @@ static void retire_locked(struct fs *fs, struct page *p, struct list *dead)
 		d->skip_next = 0;
 		return;
 	}
+	if (p->dir->parent && p->dir->parent->dir)
+		p->dir->parent->dir->below = false;
 	d->skip_next = d->skip_next ? d->skip_next * 2 : SKIP_FIRST;
 	if (d->skip_next > SKIP_MAX)
 		d->skip_next = SKIP_MAX;
@@ -221,6 +225,25 @@ static void ready_locked(struct fs *fs, struct page *p, struct list *waiters, st
 	list_splice(waiters, &p->waiters);
 }
 
+/*
+ * The shortest of the last few: work and a busy machine lengthen some, distance
+ * lengthens all.
+ */
+bool listing_is_slow_locked(const struct fs *fs)
+{
+	if (fs->lists_done < SLOW_SAMPLES)
+		return false;
+	for (uint64_t i = 0; i < LIST_TOOK && i < fs->lists_done; i++)
+		if (fs->list_took[i] < SLOW_LIST)
+			return false;
+	return true;
+}
+
+void listing_took_locked(struct fs *fs, uint64_t ns)
+{
+	fs->list_took[fs->lists_done++ % LIST_TOOK] = ns;
+}
+
 static void on_list(struct s3_call *c)
 {
 	struct page *p = container_of(c, struct page, call.call);
@@ -245,6 +268,7 @@ static void on_list(struct s3_call *c)
 	}
 	{
 		WITH_LOCK(&fs->lock);
+		listing_took_locked(fs, clock_now() - p->requested);
 		ready_locked(fs, p, &waiters, &dead);
 	}
 	sweep_later(fs);

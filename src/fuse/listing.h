@@ -97,6 +97,9 @@ bool page_speaks_locked(const struct page *p, const char *name, size_t len);
  */
 bool listing_find_locked(struct fs *fs, struct inode *dir, const char *name, size_t len,
 			 uint64_t now, struct found *ret, uint64_t *ret_told);
+/* How long a LIST took; whether they take long, as with a server that is far. */
+void listing_took_locked(struct fs *fs, uint64_t ns);
+bool listing_is_slow_locked(const struct fs *fs);
 /* A page in flight that is likely to cover the name, or NULL. */
 struct page *listing_loading_locked(struct inode *dir, const char *name, size_t len);
 /*
@@ -105,6 +108,8 @@ struct page *listing_loading_locked(struct inode *dir, const char *name, size_t 
  */
 bool listing_wanted_locked(struct inode *dir, const char *name, size_t len, bool known,
 			   uint64_t now, char *ret_lo);
+/* Lookups in directories beside this one came thick: here they will too. */
+bool listing_likely_locked(const struct inode *dir);
 /* Requests what listing_find_locked put aside. On a loop thread, no lock held. */
 void listing_start(struct fs *fs);
 /* Pages may no longer speak for that name. */

@@ -90,6 +90,8 @@ static void used_locked(struct fs *fs, struct page *p, uint64_t now)
 	struct page *fresh;
 
 	p->answers++;
+	if (p->answers == LISTING_ANSWERS_ENOUGH && p->dir->parent && p->dir->parent->dir)
+		p->dir->parent->dir->below = true;
 	if (p->renewed || p->answers < LISTING_ANSWERS_ENOUGH || p->expires == EXPIRES_NEVER ||
 	    now - p->requested < life - life / 4 || loading(p->dir->dir) >= LOADING_MAX)
 		return;
@@ -192,6 +194,11 @@ static void choose_lo(const struct dir *d, const char *name, size_t len, uint64_
 	}
 }
 
+bool listing_likely_locked(const struct inode *dir)
+{
+	return dir->parent && dir->parent->dir && dir->parent->dir->below && dir->dir->skip == 0;
+}
+
 bool listing_wanted_locked(struct inode *dir, const char *name, size_t len, bool known,
 			   uint64_t now, char *ret_lo)
 {
@@ -208,7 +215,7 @@ bool listing_wanted_locked(struct inode *dir, const char *name, size_t len, bool
 	}
 	if (loading(d) >= LOADING_MAX || (d->big && d->unordered))
 		return false;
-	if (d->misses < MISSES_ENOUGH && !d->useful &&
+	if (d->misses < MISSES_ENOUGH && !d->useful && !listing_likely_locked(dir) &&
 	    !(known && d->listed != 0 && now - d->listed < LISTED_RECENT))
 		return false;
 	choose_lo(d, name, len, now, ret_lo);

@@ -10,23 +10,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/log.h"
+#include "base/mountinfo.h"
 #include "base/parse.h"
 #include "fuse/api.h"
 #include "fuse/fs.h"
+#include "fuse/fusermount.h"
 
 #include <fuse.h>
 
@@ -41,11 +38,7 @@
 #endif
 
 #define MAX_READ_OPTION "max_read=1048576"
-#define FUSERMOUNT	"fusermount3"
-#define UNMOUNT_WAIT	(2 * NSEC_PER_SEC)
 #define FD_DIR		"/dev/fd/"
-
-extern char **environ;
 
 const char *mount_session_options(void)
 {
@@ -107,7 +100,7 @@ static int use_fd(const char *number, char *why, size_t why_len, int *ret_fd)
 }
 
 static int mount_here(const struct fs_config *config, const char *dir, char *why, size_t why_len,
-		      int *ret_fd)
+		      int *ret_fd, int *ret_guard)
 {
 	_cleanup_(buf_fini) struct buf options = BUF_INIT(1024);
 	int r, fd;
@@ -125,6 +118,9 @@ static int mount_here(const struct fs_config *config, const char *dir, char *why
 	if (r < 0)
 		return r;
 	(void)snprintf(why, why_len, "cannot mount at %s", dir);
+	if (config->auto_unmount)
+		return fusermount_mount_guarded(dir, buf_str(&options), why, why_len, ret_fd,
+						ret_guard);
 	said = why;
 	said_len = why_len;
 	errno = 0;
@@ -139,9 +135,10 @@ static int mount_here(const struct fs_config *config, const char *dir, char *why
 }
 
 int mount_open(const struct fs_config *config, const char *dir, char *why, size_t why_len,
-	       char **ret_dir, int *ret_fd)
+	       char **ret_dir, int *ret_fd, int *ret_guard)
 {
 	_cleanup_(freep) char *real = NULL;
+	_cleanup_(closep) int guard = -1;
 	int r, fd, flags;
 
 	fuse_set_log_func(on_fuse_log);
@@ -154,7 +151,7 @@ int mount_open(const struct fs_config *config, const char *dir, char *why, size_
 			(void)snprintf(why, why_len, "mount point %s: %s", dir, strerror(-r));
 			return r;
 		}
-		r = mount_here(config, real, why, why_len, &fd);
+		r = mount_here(config, real, why, why_len, &fd, &guard);
 	}
 	if (r < 0)
 		return r;
@@ -170,39 +167,8 @@ int mount_open(const struct fs_config *config, const char *dir, char *why, size_
 	}
 	*ret_dir = take_ptr(&real);
 	*ret_fd = fd;
+	*ret_guard = take_fd(&guard);
 	return 0;
-}
-
-/* Waits for a child, at most until the deadline; then it is killed. */
-static void reap(pid_t pid, uint64_t deadline)
-{
-	while (waitpid(pid, NULL, WNOHANG) == 0) {
-		if (clock_now() >= deadline) {
-			(void)kill(pid, SIGKILL);
-			(void)waitpid(pid, NULL, 0);
-			return;
-		}
-		(void)poll(NULL, 0, 10);
-	}
-}
-
-static void fusermount(const char *dir)
-{
-	char *argv[] = {(char *)(uintptr_t)FUSERMOUNT,
-			(char *)(uintptr_t) "-u",
-			(char *)(uintptr_t) "-q",
-			(char *)(uintptr_t) "-z",
-			(char *)(uintptr_t) "--",
-			(char *)(uintptr_t)dir,
-			NULL};
-	pid_t pid;
-	int r = posix_spawnp(&pid, FUSERMOUNT, NULL, NULL, argv, environ);
-
-	if (r == 0)
-		reap(pid, clock_now() + UNMOUNT_WAIT);
-	else
-		log_err(LOG_FUSE, "%s stays mounted: %s cannot be run: %s", dir, FUSERMOUNT,
-			strerror(r));
 }
 
 void mount_close(const char *dir)
@@ -217,38 +183,16 @@ void mount_close(const char *dir)
 	}
 	/* EINVAL, ENOENT: not mounted any more */
 	if (errno == EPERM)
-		fusermount(dir);
+		fusermount_unmount(dir);
 	else if (errno != EINVAL && errno != ENOENT)
 		log_err(LOG_FUSE, "%s cannot be unmounted: %s", dir, strerror(errno));
 }
 
-/* "major:minor" of the mount at `dir`, from mountinfo; the last one is on top. */
-static int mount_device(const char *dir, char *ret, size_t len)
-{
-	char line[2 * PATH_MAX];
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	int r = -ENOENT;
-
-	if (!f)
-		return -errno;
-	while (fgets(line, sizeof(line), f)) {
-		char device[32], point[PATH_MAX];
-
-		/* id parent major:minor root mountpoint */
-		if (sscanf(line, "%*s %*s %31s %*s %4095s", device, point) != 2 ||
-		    strcmp(point, dir) != 0)
-			continue;
-		(void)snprintf(ret, len, "%s", device);
-		r = 0;
-	}
-	(void)fclose(f);
-	return r;
-}
-
 void mount_set_readahead(const char *dir, unsigned kb)
 {
-	char device[32], path[128], value[16];
-	int r = dir ? mount_device(dir, device, sizeof(device)) : -ENOENT;
+	char path[128], value[16];
+	struct mountinfo m;
+	int r = mountinfo_find(dir, &m);
 	_cleanup_(closep) int fd = -1;
 	int n;
 
@@ -256,7 +200,7 @@ void mount_set_readahead(const char *dir, unsigned kb)
 		log_info(LOG_FUSE, "read-ahead left as it is: the mount is not in mountinfo");
 		return;
 	}
-	(void)snprintf(path, sizeof(path), "/sys/class/bdi/%s/read_ahead_kb", device);
+	(void)snprintf(path, sizeof(path), "/sys/class/bdi/%s/read_ahead_kb", m.device);
 	n = snprintf(value, sizeof(value), "%u", kb);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || write(fd, value, (size_t)n) != n)

@@ -24,6 +24,8 @@
 #include "fuse/upload.h"
 #include "fuse/watch.h"
 
+#define LIST_TOOK 8
+
 struct fs {
 	/* set at creation */
 	struct fs_config config; /* strings are ours */
@@ -33,12 +35,14 @@ struct fs {
 	struct upload_orphans *orphans;
 	struct upload_strays *strays;
 	struct mime *mime;
-	_Atomic uint64_t overcommit_at; /* see upload.h */
-	uid_t owner;			/* who mounted */
-	uint64_t ttl;			/* of names and attributes, nanoseconds */
-	bool revalidate;		/* every open asks the server */
-	bool directory;			/* the bucket is a directory bucket */
-	bool appends;			/* files may be appended to */
+	_Atomic uint64_t overcommit_at; /* see upload.h, as is the next */
+	_Atomic unsigned parts_sending;
+	_Atomic bool equal_parts;
+	uid_t owner;	  /* who mounted */
+	uint64_t ttl;	  /* of names and attributes, nanoseconds */
+	bool revalidate;  /* every open asks the server */
+	bool directory;	  /* the bucket is a directory bucket */
+	bool appends;	  /* files may be appended to */
 	bool check_owner; /* requests of other users are refused here; set by fs_mount */
 
 	_Atomic bool no_rename; /* the server has said so */
@@ -55,10 +59,12 @@ struct fs {
 	struct list negative_lru;
 	struct list pages; /* all listing pages that may answer, oldest first: page.lru */
 	unsigned npages;
-	struct list page_starts; /* made under the lock, to be requested: listing_start */
-	size_t page_keys;	 /* entries of all of them */
-	struct list handles;	 /* every open file handle: handle.node */
-	unsigned uploads;	 /* write handles whose upload has not ended */
+	struct list page_starts;       /* made under the lock, to be requested: listing_start */
+	size_t page_keys;	       /* entries of all of them */
+	uint64_t list_took[LIST_TOOK]; /* the last ones, for listing.c */
+	uint64_t lists_done;
+	struct list handles; /* every open file handle: handle.node */
+	unsigned uploads;    /* write handles whose upload has not ended */
 	unsigned uploads_lost;
 	bool draining;
 	struct list dirhandles; /* every open directory handle: readdir.c */

@@ -18,8 +18,9 @@
  * part) or for one of too many buffered parts to be sent.
  *
  * If every upload waits for memory that other half-filled parts hold, nobody
- * would ever move (a program may write to a hundred files in turn): then one
- * part per second is filled from the heap, beyond the budget, and logged.
+ * would ever move (a program may write to hundreds of files in turn): while no
+ * part of any upload is being sent, one part after another gets memory from the
+ * heap, beyond the budget, and the log says so.
  */
 #include <errno.h>
 #include <string.h>
@@ -73,6 +74,8 @@ static void answer_finishers_locked(struct upload *u, struct after *a)
 
 void upload_drop_part_locked(struct upload *u, struct upload_part *p, struct after *a)
 {
+	if (p->sending && u->config->sending)
+		(void)atomic_fetch_sub(u->config->sending, 1);
 	list_append(&a->trash, &p->node);
 	u->buffered--;
 }
@@ -222,10 +225,16 @@ void upload_abort(struct upload *u, int err)
 	after_run(u, &a);
 }
 
+static bool parts_are_fixed(const struct upload_config *c)
+{
+	return c->fixed_part_size || (c->equal_parts && atomic_load(c->equal_parts));
+}
+
 int upload_alloc(const struct upload_config *config, const char *key,
 		 const struct upload_kind *kind, struct upload **ret)
 {
 	struct upload *u = calloc(1, sizeof(*u));
+	uint64_t most;
 
 	if (!u)
 		return -ENOMEM;
@@ -236,11 +245,10 @@ int upload_alloc(const struct upload_config *config, const char *key,
 	}
 	u->kind = kind;
 	u->config = config;
-	/* Parts wait in memory until the server has them: there must be room for others. */
-	u->max_part = config->fixed_part_size
-			      ? config->part_size
-			      : max_u64(config->part_size, budget_limit(config->budget) / 4);
-	u->max_part = min_u64(u->max_part, S3_PART_MAX);
+	/* Parts wait in memory until the server has them, and the budget gives no more at once. */
+	most = min_u64(round_down(budget_limit(config->budget) / 2, PF_SLAB), S3_PART_MAX);
+	u->first_part = min_u64(config->part_size, most);
+	u->max_part = parts_are_fixed(config) ? u->first_part : most;
 	u->attrs = config->attrs;
 	if (config->mime)
 		u->attrs.content_type = mime_type(config->mime, key);

@@ -42,13 +42,15 @@ struct upload_config {
 	unsigned nloops;
 	uint64_t part_size;	  /* of the first parts; grows with the part number */
 	unsigned parts_in_flight; /* per upload */
-	_Atomic uint64_t
-		*overcommit_at; /* when a part last went beyond the budget; shared by all */
+	/* Shared by all: when a part last went beyond the budget; parts being sent (or NULL). */
+	_Atomic uint64_t *overcommit_at;
+	_Atomic unsigned *sending;
 	/* Each may be NULL: ids of ours; what could not be aborted; what was lost. */
 	struct upload_journal *journal;
 	struct upload_orphans *orphans;
 	struct upload_strays *strays;
 	bool fixed_part_size;
+	_Atomic bool *equal_parts; /* shared by all: the server turned out to want them; or NULL */
 	const struct mime *mime;   /* content types by name; NULL: none are sent */
 	struct s3_put_attrs attrs; /* strings live as long as the config */
 };
@@ -74,6 +76,12 @@ struct upload_write {
 	uint64_t offset; /* must equal upload_size(), else -EINVAL, for good */
 	const void *data;
 	size_t len; /* at most 1 MiB */
+	/*
+	 * NULL, or where the caller keeps `data`, a whole slab of budget_keep, of
+	 * which all is written: upload_write may put another slab in its place
+	 * before it returns, and take this one.
+	 */
+	void **slab;
 	/*
 	 * err 0: all bytes accepted. -EINVAL: not sequential. -EFBIG: beyond the
 	 * largest object. -EIO or another class's errno: the upload failed. After

@@ -9,6 +9,7 @@
 #include "base/lock.h"
 #include "fuse/upload.h"
 #include "fuse/upload_part.h"
+#include "fuse/upload_stray.h"
 
 enum upload_state { OPEN, FINISHING, DONE, FAILED };
 enum wait_for { NOTHING, MEMORY, TURN };
@@ -32,7 +33,7 @@ struct upload {
 	struct append *append; /* of the second kind only */
 	const struct upload_config *config;
 	char *key;
-	uint64_t max_part;
+	uint64_t first_part, max_part; /* sizes of the first and of the largest parts */
 	struct s3_put_attrs attrs;
 	struct loop *home; /* control requests and the timer */
 
@@ -64,6 +65,7 @@ struct upload {
 
 	/* home loop only */
 	uint64_t creating; /* when Create was sent */
+	char intent[UPLOAD_INTENT_MAX];
 	struct loop_task task, timer_task;
 	struct loop_timer timer;
 	union {

@@ -23,6 +23,7 @@
 #include "prefetch/engine.h"
 #include "prefetch/fetch.h"
 #include "prefetch/stream.h"
+#include "prefetch/verify.h"
 
 static void pin_locked(struct object *o, struct run run)
 {
@@ -126,7 +127,7 @@ static int admit_locked(struct pf_read *r, struct run need, unsigned reserved, s
 	struct run run = cells_of(r->offset, r->len);
 	unsigned missing = count_locked(o, run, CELL_EMPTY);
 	unsigned ready = count_locked(o, run, CELL_READY);
-	int err = o->stale ? -ESTALE : 0;
+	int err = o->stale;
 
 	if (!err && ready < run.end - run.first && r->cancelled)
 		err = -EINTR;
@@ -221,10 +222,13 @@ static int get_memory(struct pf_read *r, struct run need, struct list *fetches,
 }
 
 /* What to fetch along with the read: on to the end of the first part, if that is next. */
-static struct run need_of(const struct cursor_plan *p)
+static struct run need_of(const struct object *o, const struct cursor_plan *p)
 {
 	struct run need = cells_of(p->need.begin, p->need.end - p->need.begin);
 
+	/* To be verified, a small object must come in one piece. */
+	if (o->pf->config.verify && o->size <= VERIFY_WHOLE_MAX)
+		return (struct run){0, o->cells};
 	if (p->sequential && p->nahead && p->ahead[0].begin <= p->need.end)
 		need.end = min_u64((p->ahead[0].end + PF_CELL - 1) / PF_CELL,
 				   need.end + p->part / PF_CELL);
@@ -256,19 +260,25 @@ static void read_start(struct pf_stream *s, struct pf_read *r)
 {
 	struct object *o = s->object;
 	struct pf *pf = o->pf;
-	struct list fetches = LIST_INIT(fetches);
+	struct list fetches = LIST_INIT(fetches), failed = LIST_INIT(failed);
 	struct cursor_plan plan;
 	enum read_state state;
 	struct run need;
+	bool right;
 	int err;
 
 	{
 		WITH_LOCK(&o->lock);
+		right = r->offset > 0 || verify_begin_locked(o, /* advance= */ true);
+		if (!right)
+			verify_refuse_locked(o, &failed);
 		plan_locked(s, r, &plan);
-		need = need_of(&plan);
+		need = need_of(o, &plan);
 		err = admit_locked(r, need, 0, &fetches);
 		state = (enum read_state)r->state;
 	}
+	if (!right)
+		verify_refused(o, &failed);
 	if (err == -EAGAIN)
 		err = get_memory(r, need, &fetches, &state);
 	conclude(pf, r, state, err, &fetches);

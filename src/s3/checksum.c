@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * CRC32 and CRC32C with eight tables; CRC32C, the sum of every upload, also: on x86-64 with the
- * CRC32 instruction on three independent streams (its latency is three cycles, its throughput one)
- * that a carry-less multiplication joins, and on one stream where that is too short. Pure.
+ * CRC32C three ways: on x86-64 with the CRC32 instruction on three independent
+ * streams (its latency is three cycles, its throughput one) that a carry-less
+ * multiplication joins; on one stream where that is too short; and with eight
+ * tables elsewhere. Pure.
  *
  * Joining: appending n zero bytes multiplies a CRC by x^(8n) mod P. The product of
  * two reflected 32-bit values, fed as 8 bytes into the CRC32 instruction, comes
@@ -14,21 +15,18 @@
 #include <pthread.h>
 #include <string.h>
 
-#define CASTAGNOLI 0x82f63b78U /* reflected */
-#define ETHERNET   0xedb88320U
+#define POLY 0x82f63b78U /* Castagnoli, reflected */
 
-typedef uint32_t crc_table[8][256];
-
-static crc_table castagnoli, ethernet;
+static uint32_t table[8][256];
 static pthread_once_t table_once = PTHREAD_ONCE_INIT;
 
-static void table_fill(crc_table table, uint32_t poly)
+static void table_init(void)
 {
 	for (uint32_t i = 0; i < 256; i++) {
 		uint32_t v = i;
 
 		for (int bit = 0; bit < 8; bit++)
-			v = v >> 1 ^ (v & 1 ? poly : 0);
+			v = v >> 1 ^ (v & 1 ? POLY : 0);
 		table[0][i] = v;
 	}
 	for (uint32_t i = 0; i < 256; i++)
@@ -36,16 +34,11 @@ static void table_fill(crc_table table, uint32_t poly)
 			table[k][i] = table[k - 1][i] >> 8 ^ table[0][table[k - 1][i] & 255];
 }
 
-static void table_init(void)
-{
-	table_fill(castagnoli, CASTAGNOLI);
-	table_fill(ethernet, ETHERNET);
-}
-
-static uint32_t by_table(const crc_table table, uint32_t crc, const void *data, size_t len)
+uint32_t s3_crc32c_table(uint32_t crc, const void *data, size_t len)
 {
 	const unsigned char *p = data;
 
+	(void)pthread_once(&table_once, table_init);
 	crc = ~crc;
 	for (; len >= 8; p += 8, len -= 8) {
 		uint32_t lo = crc ^ ((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
@@ -58,18 +51,6 @@ static uint32_t by_table(const crc_table table, uint32_t crc, const void *data, 
 	for (; len; len--)
 		crc = crc >> 8 ^ table[0][(crc ^ *p++) & 255];
 	return ~crc;
-}
-
-uint32_t s3_crc32c_table(uint32_t crc, const void *data, size_t len)
-{
-	(void)pthread_once(&table_once, table_init);
-	return by_table(castagnoli, crc, data, len);
-}
-
-uint32_t s3_crc32(uint32_t crc, const void *data, size_t len)
-{
-	(void)pthread_once(&table_once, table_init);
-	return by_table(ethernet, crc, data, len);
 }
 
 #ifdef __x86_64__

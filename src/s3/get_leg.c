@@ -112,13 +112,21 @@ static int write_head(struct get_leg *leg, const struct proxy *proxy)
 	return buf_error(&leg->out);
 }
 
+/* Not when it goes on where another attempt stopped. */
+static bool get_is_whole(const struct get_op *op)
+{
+	return op->call->whole && op->pos == 0;
+}
+
 static int prepare(struct get_leg *leg, struct conn_pool_host **ret_host)
 {
 	struct get_op *op = leg->op;
 	struct s3_request *r = &leg->request;
 
 	s3_request_start(r, "GET", op->call->key);
-	if (op->end > 0) {
+	if (get_is_whole(op)) {
+		s3_request_header(r, "x-amz-checksum-mode", "ENABLED");
+	} else if (op->end > 0) {
 		(void)snprintf(leg->range, sizeof(leg->range), "bytes=%" PRIu64 "-%" PRIu64,
 			       op->pos, op->end - 1);
 		s3_request_header(r, "range", leg->range);
@@ -412,11 +420,25 @@ static void note(struct get_leg *leg, const struct http_head *h)
 
 /* --- heads --- */
 
+static void note_checksum(struct s3_checksum *c, const struct http_head *h)
+{
+	*c = (struct s3_checksum){0};
+	if (h->checksum_type.p)
+		s3_checksum_header(c, "x-amz-checksum-type", 19, h->checksum_type.p,
+				   h->checksum_type.len);
+	if (h->checksum.p)
+		s3_checksum_header(c, h->checksum_name.p, h->checksum_name.len, h->checksum.p,
+				   h->checksum.len);
+}
+
 static void on_head(struct get_leg *leg, const struct http_head *h, size_t at)
 {
 	struct get_op *op = leg->op;
-	const struct get_expect expect = {
-		.first = op->pos, .end = op->end, .size = op->size, .if_match = op->call->if_match};
+	const struct get_expect expect = {.first = op->pos,
+					  .end = op->end,
+					  .size = op->size,
+					  .whole = get_is_whole(op),
+					  .if_match = op->call->if_match};
 	struct s3_object object;
 	const char *why;
 
@@ -429,10 +451,13 @@ static void on_head(struct get_leg *leg, const struct http_head *h, size_t at)
 		return;
 	}
 	int r = get_check(h, &expect, &object, &why);
-	if (r < 0)
+	if (r < 0) {
 		fail_protocol(leg, r, why);
-	else
-		start_body(leg, &object, at);
+		return;
+	}
+	if (expect.whole)
+		note_checksum(&op->call->checksum, h);
+	start_body(leg, &object, at);
 }
 
 static void on_head_bytes(struct conn *c, int res)

@@ -13,8 +13,9 @@ static struct s3_head_call *call_of(const struct control *c)
 static void prepare(struct control *c)
 {
 	s3_request_start(&c->request, "HEAD", c->key);
+	s3_request_query(&c->request, "partNumber", call_of(c)->part);
 	s3_request_header(&c->request, "if-match", call_of(c)->if_match);
-	if (call_of(c)->want_sum)
+	if (call_of(c)->checksum)
 		s3_request_header(&c->request, "x-amz-checksum-mode", "ENABLED");
 	if (call_of(c)->on_attempt)
 		call_of(c)->on_attempt(call_of(c));

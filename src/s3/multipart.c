@@ -25,8 +25,8 @@ static void create_prepare(struct control *c)
 	s3_upload_attrs(&c->request, create_of(c)->attrs);
 	control_optional(c, &c->client->no_checksum, "x-amz-checksum-algorithm",
 			 s3_sum_name(create_of(c)->sum));
-	/* S3 knows this algorithm for whole objects only. */
-	if (create_of(c)->sum == S3_SUM_CRC64NVME && control_optional_sent(c))
+	/* Of the bytes and not of the parts' sums: who reads it need not know the parts. */
+	if (create_of(c)->sum != S3_SUM_OFF && control_optional_sent(c))
 		s3_request_header(&c->request, "x-amz-checksum-type", "FULL_OBJECT");
 	c->xml_kind = S3_XML_CREATE;
 }

@@ -92,6 +92,48 @@ uint64_t s3_sum(enum s3_sum_kind kind, uint64_t before, const void *data, size_t
 /* The sum of two pieces, the second of `len_b` bytes; a microsecond or two. */
 uint64_t s3_sum_join(enum s3_sum_kind kind, uint64_t a, uint64_t b, uint64_t len_b);
 
+/* What a server may have of an object, the cheapest first. */
+enum s3_digest_kind {
+	S3_DIGEST_NONE,
+	S3_DIGEST_CRC64NVME,
+	S3_DIGEST_CRC32C,
+	S3_DIGEST_CRC32,
+	S3_DIGEST_SHA1,
+	S3_DIGEST_SHA256,
+};
+#define S3_DIGEST_MAX	 32 /* bytes */
+#define S3_CHECKSUM_TEXT 64
+
+/* x-amz-checksum-... of an answer. NONE: no usable one. */
+struct s3_checksum {
+	enum s3_digest_kind kind;
+	bool by_parts;	/* the type is COMPOSITE: no use without the number of the parts */
+	unsigned parts; /* 0: of the object's bytes; N: of the checksums of its N parts */
+	unsigned char value[S3_DIGEST_MAX];
+};
+/* Takes in one header line; names are matched without case. */
+void s3_checksum_header(struct s3_checksum *c, const char *name, size_t name_len, const char *value,
+			size_t value_len);
+/* Base64, as the header had it. */
+void s3_checksum_text(const struct s3_checksum *c, char ret[S3_CHECKSUM_TEXT]);
+
+/* Computes one. A CRC may be given by pieces whose sums are known, else by bytes in order. */
+struct s3_digest {
+	enum s3_digest_kind kind;
+	uint64_t crc, shift, shift_len;
+	void *ctx; /* EVP_MD_CTX; NULL: a CRC */
+	bool failed;
+};
+int s3_digest_begin(struct s3_digest *d, enum s3_digest_kind kind) must_check;
+void s3_digest_add(struct s3_digest *d, const void *data, size_t len);
+/* CRCs only: `len` bytes that alone have that sum. */
+void s3_digest_join(struct s3_digest *d, uint64_t crc, uint64_t len);
+/* Gives the value, s3_digest_len bytes, and begins anew. */
+int s3_digest_end(struct s3_digest *d, unsigned char ret[S3_DIGEST_MAX]) must_check;
+void s3_digest_fini(struct s3_digest *d); /* a zeroed one too */
+unsigned s3_digest_len(enum s3_digest_kind kind);
+const char *s3_digest_name(enum s3_digest_kind kind);	  /* "CRC32C" */
+enum s3_sum_kind s3_digest_crc(enum s3_digest_kind kind); /* S3_SUM_OFF: it is none */
 /* Directory buckets list without order, and take appends and renames. */
 enum s3_bucket_type {
 	S3_BUCKET_INFER, /* directory when the name ends in --x-s3 */
@@ -163,13 +205,15 @@ struct s3_head_call {
 	struct s3_call call;
 	const char *key;
 	const char *if_match; /* NULL: none */
-	bool want_sum;	      /* ask for the checksum's kind: may need the right to use the key */
+	bool checksum; /* ask for it too: in `sum`, and x-amz-checksum-... among the header lines;
+			  may need the right to use the key */
+	const char *part; /* of this part only, its number; NULL: of the object */
 	/* Each attempt begins with on_attempt, then come the answer's header lines. May be NULL. */
 	void (*on_attempt)(struct s3_head_call *h);
 	void (*on_header)(struct s3_head_call *h, const char *name, size_t name_len,
 			  const char *value, size_t value_len);
 	struct s3_object object;
-	/* Result with want_sum, of the whole object; kind S3_SUM_OFF: none, or unknown to us. */
+	/* Result with `checksum`, of the whole object; kind S3_SUM_OFF: none, or unknown to us. */
 	struct s3_body_sum sum;
 };
 void s3_head(struct s3_client *c, struct loop *l, struct s3_head_call *h);
@@ -218,13 +262,17 @@ struct s3_get_call {
 	const char *if_match; /* required */
 	uint64_t offset, length;
 	bool demand; /* somebody waits for it: first in line for a connection, may be hedged */
+	/* The range is the whole object, and its checksum is asked for: servers tell it when no
+	 * Range is sent. */
+	bool whole;
 	/* Once, when the first valid response head is in. May be NULL. */
 	void (*on_head)(struct s3_get_call *g);
 	/* Where byte `pos` goes; returns at least 1 byte of room, at most to the range's end. */
 	struct iovec (*on_space)(struct s3_get_call *g, uint64_t pos);
 	/* `len` bytes from `pos` are in place; called in order, without gap or overlap. */
 	void (*on_data)(struct s3_get_call *g, uint64_t pos, size_t len);
-	struct s3_object object; /* valid from on_head */
+	struct s3_object object;     /* valid from on_head */
+	struct s3_checksum checksum; /* likewise, with `whole` */
 };
 void s3_get(struct s3_client *c, struct loop *l, struct s3_get_call *call);
 

@@ -75,7 +75,7 @@ static uint64_t multiply(const struct algorithm *g, uint64_t a, uint64_t b)
 	return product;
 }
 
-uint64_t s3_sum_join(enum s3_sum_kind kind, uint64_t a, uint64_t b, uint64_t len_b)
+uint64_t s3_sum_shift(enum s3_sum_kind kind, uint64_t len)
 {
 	const struct algorithm *g = &algorithms[kind];
 	uint64_t shift, square;
@@ -84,12 +84,22 @@ uint64_t s3_sum_join(enum s3_sum_kind kind, uint64_t a, uint64_t b, uint64_t len
 		return 0;
 	shift = UINT64_C(1) << (g->bits - 1);
 	square = shift >> 8; /* x^8 */
-	for (; len_b; len_b >>= 1) {
-		if (len_b & 1)
+	for (; len; len >>= 1) {
+		if (len & 1)
 			shift = multiply(g, shift, square);
 		square = multiply(g, square, square);
 	}
-	return multiply(g, shift, a) ^ b;
+	return shift;
+}
+
+uint64_t s3_sum_shifted(enum s3_sum_kind kind, uint64_t sum, uint64_t shift)
+{
+	return algorithms[kind].bits == 0 ? 0 : multiply(&algorithms[kind], shift, sum);
+}
+
+uint64_t s3_sum_join(enum s3_sum_kind kind, uint64_t a, uint64_t b, uint64_t len_b)
+{
+	return s3_sum_shifted(kind, a, s3_sum_shift(kind, len_b)) ^ b;
 }
 
 void s3_sum_bytes(enum s3_sum_kind kind, uint64_t sum, unsigned char ret[8])

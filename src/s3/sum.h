@@ -6,6 +6,9 @@
 
 #include "s3/s3.h"
 
+/* Joining in two steps, for many pieces of one length: x^(8 * len), and what it makes of `sum`. */
+uint64_t s3_sum_shift(enum s3_sum_kind kind, uint64_t len);
+uint64_t s3_sum_shifted(enum s3_sum_kind kind, uint64_t sum, uint64_t shift);
 uint64_t s3_sum_iov(enum s3_sum_kind kind, const struct iovec *iov, unsigned n);
 /* Big-endian, s3_sum_len bytes. */
 void s3_sum_bytes(enum s3_sum_kind kind, uint64_t sum, unsigned char ret[8]);

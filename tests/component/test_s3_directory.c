@@ -313,7 +313,7 @@ static void head_tells_the_algorithm(void)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct s3_head_call h = {.key = "k", .want_sum = true};
+		struct s3_head_call h = {.key = "k", .checksum = true};
 
 		script_begin(SCRIPT(rows[i].answer), NULL);
 		check_int(sync_head(&h), ==, 0);

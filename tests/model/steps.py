@@ -322,6 +322,8 @@ class Runner:
         elif below not in ([], [marker]):
             # the upload of an empty file may still be under way after its close
             want = {errno.EPERM, errno.ENOTEMPTY}
+            if path in m.local and path not in m.kept:
+                want.add(0)         # made here: removed without a question
         else:
             want = {0}
         got = self.call(lambda: os.rmdir(self.full(path)))
@@ -330,8 +332,12 @@ class Runner:
             m.local.discard(path)
             m.kept.discard(path)
             m.keep(path)
+            if below == [marker]:
+                m.truth.pop(marker)
             # what was below it in an older view is nobody's concern any more
-            m.everywhere(lambda t: [t.pop(k) for k in list(t) if k.startswith(marker)])
+            for _, t in m.past:
+                for k in [k for k in t if k.startswith(marker)]:
+                    t.pop(k)
         return True
 
     def do_rename(self, old, new, now):
@@ -396,6 +402,9 @@ class Runner:
     def change(self, path, call, change):
         if not self.theirs(path):
             return False
+        if self.m.truth.get(path) == b"" and not odd(path):
+            # its upload may still be under way after the close: an open waits for it
+            self.do_read(path, time.monotonic())
         now = time.monotonic()
         if not odd(path):
             self.do_stat(path, now)     # so that there is something to be believed
@@ -416,7 +425,7 @@ class Runner:
         if not keys:
             return False
         path = keys[number % len(keys)]
-        return self.change(path, lambda: self.delete(path), lambda t: t.pop(path))
+        return self.change(path, lambda: self.delete(path), lambda t: t.pop(path, None))
 
     def do_marker(self, path, now):
         return self.change(path, lambda: self.put(path + "/", b""),

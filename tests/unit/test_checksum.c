@@ -65,6 +65,21 @@ static void nvme(void)
 	check(s3_crc64nvme(9, b, sizeof(b)) == s3_crc64nvme_table(9, b, sizeof(b)));
 }
 
+static void ieee(void)
+{
+	static unsigned char b[40000];
+
+	check_int(s3_crc32(0, "123456789", 9), ==, 0xcbf43926);
+	check_int(s3_crc32_table(0, "123456789", 9), ==, 0xcbf43926);
+	check_int(s3_crc32(0, "", 0), ==, 0);
+	fill(b, sizeof(b));
+	for (size_t n = 0; n < 300; n++)
+		for (size_t at = 0; at < 3; at++)
+			if (s3_crc32(7, b + at, n) != s3_crc32_table(7, b + at, n))
+				test_fail_("length %zu at %zu", n, at);
+	check_int(s3_crc32(9, b, sizeof(b)), ==, s3_crc32_table(9, b, sizeof(b)));
+}
+
 static void joined(void)
 {
 	static unsigned char b[30000];
@@ -159,6 +174,7 @@ int main(void)
 					TEST(parsed),
 					TEST(text),
 					TEST(nvme),
+					TEST(ieee),
 					TEST(joined),
 					TEST(sum_texts),
 					{0}});
