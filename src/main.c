@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "daemon.h"
 #include "fstab.h"
+#include "fuse/fs.h"
 #include "mountpoint.h"
 #include "options.h"
 #include "options_check.h"
@@ -172,6 +173,8 @@ int main(int argc, char **argv)
 	_cleanup_(options_fini) struct options o = {0};
 	char why[1024] = "";
 
+	if (fs_is_guard(argc, argv))
+		return fs_guard(argv);
 	if (fstab_style(argc, argv)) {
 		(void)puts("Using 'fstab' style options as detected use of `-o` argument.");
 		if (fstab_parse(argv, &fstab, why, sizeof(why)) < 0)

@@ -74,4 +74,11 @@ void fs_unmount(struct fs *fs);
 unsigned fs_drain(struct fs *fs, uint64_t deadline);
 void fs_free(struct fs *fs);
 
+/*
+ * --auto-unmount starts this program again, as a guard of the mount. Whether this
+ * process is one, and what it then does until its exit code.
+ */
+bool fs_is_guard(int argc, char **argv);
+int fs_guard(char **argv);
+
 #endif

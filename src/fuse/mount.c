@@ -10,20 +10,25 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mountinfo.h"
 #include "base/parse.h"
 #include "fuse/api.h"
 #include "fuse/fs.h"
-#include "fuse/fusermount.h"
+#include "fuse/guard.h"
 
 #include <fuse.h>
 
@@ -38,7 +43,11 @@
 #endif
 
 #define MAX_READ_OPTION "max_read=1048576"
+#define FUSERMOUNT	"fusermount3"
+#define UNMOUNT_WAIT	(2 * NSEC_PER_SEC)
 #define FD_DIR		"/dev/fd/"
+
+extern char **environ;
 
 const char *mount_session_options(void)
 {
@@ -100,7 +109,7 @@ static int use_fd(const char *number, char *why, size_t why_len, int *ret_fd)
 }
 
 static int mount_here(const struct fs_config *config, const char *dir, char *why, size_t why_len,
-		      int *ret_fd, int *ret_guard)
+		      int *ret_fd)
 {
 	_cleanup_(buf_fini) struct buf options = BUF_INIT(1024);
 	int r, fd;
@@ -112,15 +121,10 @@ static int mount_here(const struct fs_config *config, const char *dir, char *why
 	/* allow_root is ours to check: the kernel must let all in */
 	if (config->allow_other || config->allow_root)
 		buf_puts(&options, ",allow_other");
-	if (config->auto_unmount)
-		buf_puts(&options, ",auto_unmount");
 	r = buf_error(&options);
 	if (r < 0)
 		return r;
 	(void)snprintf(why, why_len, "cannot mount at %s", dir);
-	if (config->auto_unmount)
-		return fusermount_mount_guarded(dir, buf_str(&options), why, why_len, ret_fd,
-						ret_guard);
 	said = why;
 	said_len = why_len;
 	errno = 0;
@@ -138,8 +142,7 @@ int mount_open(const struct fs_config *config, const char *dir, char *why, size_
 	       char **ret_dir, int *ret_fd, int *ret_guard)
 {
 	_cleanup_(freep) char *real = NULL;
-	_cleanup_(closep) int guard = -1;
-	int r, fd, flags;
+	int r, fd, flags, guard = -1;
 
 	fuse_set_log_func(on_fuse_log);
 	if (strncmp(dir, FD_DIR, strlen(FD_DIR)) == 0) {
@@ -151,7 +154,7 @@ int mount_open(const struct fs_config *config, const char *dir, char *why, size_
 			(void)snprintf(why, why_len, "mount point %s: %s", dir, strerror(-r));
 			return r;
 		}
-		r = mount_here(config, real, why, why_len, &fd, &guard);
+		r = mount_here(config, real, why, why_len, &fd);
 	}
 	if (r < 0)
 		return r;
@@ -159,6 +162,12 @@ int mount_open(const struct fs_config *config, const char *dir, char *why, size_
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
 		r = -errno;
 		(void)snprintf(why, why_len, "the FUSE device cannot be polled: %s", strerror(-r));
+	} else if (config->auto_unmount) {
+		r = guard_start(real, &guard);
+		if (r < 0)
+			(void)snprintf(why, why_len, "--auto-unmount: %s", strerror(-r));
+	}
+	if (r < 0) {
 		if (real) {
 			mount_close(real);
 			(void)close(fd);
@@ -167,8 +176,40 @@ int mount_open(const struct fs_config *config, const char *dir, char *why, size_
 	}
 	*ret_dir = take_ptr(&real);
 	*ret_fd = fd;
-	*ret_guard = take_fd(&guard);
+	*ret_guard = guard;
 	return 0;
+}
+
+/* Waits for a child, at most until the deadline; then it is killed. */
+static void reap(pid_t pid, uint64_t deadline)
+{
+	while (waitpid(pid, NULL, WNOHANG) == 0) {
+		if (clock_now() >= deadline) {
+			(void)kill(pid, SIGKILL);
+			(void)waitpid(pid, NULL, 0);
+			return;
+		}
+		(void)poll(NULL, 0, 10);
+	}
+}
+
+static void fusermount(const char *dir)
+{
+	char *argv[] = {(char *)(uintptr_t)FUSERMOUNT,
+			(char *)(uintptr_t) "-u",
+			(char *)(uintptr_t) "-q",
+			(char *)(uintptr_t) "-z",
+			(char *)(uintptr_t) "--",
+			(char *)(uintptr_t)dir,
+			NULL};
+	pid_t pid;
+	int r = posix_spawnp(&pid, FUSERMOUNT, NULL, NULL, argv, environ);
+
+	if (r == 0)
+		reap(pid, clock_now() + UNMOUNT_WAIT);
+	else
+		log_err(LOG_FUSE, "%s stays mounted: %s cannot be run: %s", dir, FUSERMOUNT,
+			strerror(r));
 }
 
 void mount_close(const char *dir)
@@ -183,7 +224,7 @@ void mount_close(const char *dir)
 	}
 	/* EINVAL, ENOENT: not mounted any more */
 	if (errno == EPERM)
-		fusermount_unmount(dir);
+		fusermount(dir);
 	else if (errno != EINVAL && errno != ENOENT)
 		log_err(LOG_FUSE, "%s cannot be unmounted: %s", dir, strerror(errno));
 }

@@ -13,7 +13,7 @@ struct fs_config;
 /*
  * *ret_fd: the FUSE device, non-blocking. *ret_dir: heap string of the absolute
  * mount point, NULL when `dir` names a descriptor (/dev/fd/N) that the caller has
- * mounted. *ret_guard: with auto_unmount, to be closed when all is over, else -1.
+ * mounted. *ret_guard: with auto_unmount, for guard_end when all is over, else -1.
  * `why` gets a sentence on failure.
  */
 int mount_open(const struct fs_config *config, const char *dir, char *why, size_t why_len,

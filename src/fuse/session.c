@@ -28,6 +28,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "fuse/api.h"
+#include "fuse/guard.h"
 #include "fuse/inbox.h"
 #include "fuse/mount.h"
 #include "fuse/ops.h"
@@ -289,7 +290,6 @@ void session_fini(struct session *s)
 		(void)close(s->stopped_fd);
 	if (s->fuse)
 		fuse_session_destroy(s->fuse); /* closes the device */
-	if (s->guard >= 0)
-		(void)close(s->guard);
+	guard_end(s->guard);
 	free(s->dir);
 }

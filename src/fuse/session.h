@@ -24,7 +24,7 @@ struct session {
 	struct fuse_session *fuse;
 	char *dir; /* where it is mounted; NULL when the caller mounted it */
 	int fd;	   /* the device; owned by `fuse` */
-	int guard; /* --auto-unmount: its end unmounts; else -1 */
+	int guard; /* the leash of --auto-unmount's guard, or -1 */
 
 	/* set by fs_serve */
 	struct receiver *receivers; /* one per loop */

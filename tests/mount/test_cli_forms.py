@@ -239,12 +239,23 @@ def test_auto_unmount_holds_nothing_of_the_caller(start, point):
     assert sorted(os.listdir(point)) == ["d", "f"]
     ends(point)
     assert os.listdir(point) == ["below"]
+    wait_for(lambda: run("pgrep", "-f", "^unmount-guard .*with blanks$").returncode, 5, "it ends")
 
 
-def test_auto_unmount_without_its_program(start, point):
-    code, out, err = start("--auto-unmount", point, env=dict(aws_environment(), PATH="/nowhere"))
-    assert code == 1 and "Failed to create FUSE session" in err
-    assert "fusermount3 cannot be run" in err and not is_mounted(point)
+def test_auto_unmount_leaves_a_newer_mount_alone(mount, start):
+    """Killed and cleaned up by somebody, who mounted again: that is not the guard's business."""
+    m = mount("--auto-unmount")
+    m.expected = (-9,)
+    guard = int(run("pgrep", "-f", f"^unmount-guard {m.path}$").stdout)
+    os.kill(guard, signal.SIGSTOP)
+    m.send(signal.SIGKILL)
+    m.wait_end(5)
+    assert unmount(m.path)
+    assert start(m.path)[0] == 0
+    os.kill(guard, signal.SIGCONT)
+    wait_for(lambda: run("pgrep", "-f", f"^unmount-guard {m.path}$").returncode, 5, "it ends")
+    assert is_mounted(m.path) and sorted(os.listdir(m.path)) == ["d", "f"]
+    ends(m.path)
 
 
 AS_A_USER = """
