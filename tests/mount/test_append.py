@@ -396,14 +396,15 @@ def test_checksum_of_the_object_is_kept(appending, bucket, kind):
     else:
         bucket.put("sum", b"one ", ChecksumAlgorithm=kind.upper())
     other = "crc64nvme" if kind == "crc32c" else "crc32c"
-    path = appending("--upload-checksums", other).path
-    append(path / "sum", b"two ")
-    with opened(path / "sum", APPEND) as fd:
+    m = appending("--upload-checksums", other)
+    append(m.path / "sum", b"two ")
+    with opened(m.path / "sum", APPEND) as fd:
         for word in (b"three ", b"four"):
             os.write(fd, word)
             os.fsync(fd)
     assert bucket.get("sum") == b"one two three four"
     assert checksum_kind(bucket, "sum") == kind
+    assert "does not know" not in m.log()     # it was sent, and was the right one
 
 
 @pytest.mark.parametrize("kind", ["crc32c", "crc64nvme", "off"])

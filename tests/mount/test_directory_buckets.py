@@ -4,6 +4,7 @@
 import errno
 import os
 import threading
+import time
 
 import pytest
 
@@ -67,6 +68,7 @@ def test_rename_to_another_directory(free, bucket):
     assert sorted(os.listdir(free / "d")) == ["f", "x"]
     # the last object has left it, and it stays on this mount until rmdir
     os.rename(free / "local/g", free / "g")
+    time.sleep(1.3)     # longer than its TTL
     assert os.listdir(free / "local") == []
     os.rmdir(free / "local")
     assert sorted(os.listdir(free)) == ["d", "g"]
