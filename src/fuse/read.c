@@ -45,6 +45,13 @@ static void note_end(struct handle *h)
 	h->inode->data_seen = true;
 }
 
+/* The kernel has pages of wrong bytes: the next open makes it drop them. */
+static void forget_pages(struct handle *h)
+{
+	WITH_LOCK(&h->fs->lock);
+	h->inode->opened = h->inode->data_seen = false;
+}
+
 static void on_read(struct pf_read *p)
 {
 	struct read *rd = container_of(p, struct read, pf);
@@ -55,7 +62,9 @@ static void on_read(struct pf_read *p)
 	if (p->err < 0) {
 		if (p->err == -ESTALE) /* the next open gets the new version, whatever the TTL */
 			find_stale(rd->handle->fs, rd->handle->inode);
-		(void)reply_err(&rd->r, p->err);
+		if (p->err == -EBADMSG)
+			forget_pages(rd->handle);
+		(void)reply_err(&rd->r, p->err == -EBADMSG ? -EIO : p->err);
 	} else {
 		if (end >= rd->handle->size && end > p->offset && !rd->handle->direct)
 			note_end(rd->handle);
@@ -110,6 +119,7 @@ void io_read(struct fs *fs, fuse_req_t req, uint64_t ino, size_t len, uint64_t o
 	rd->pf = (struct pf_read){
 		.offset = offset,
 		.len = len < PF_READ_MAX ? len : PF_READ_MAX,
+		.uncached = h->direct,
 		.done = on_read,
 	};
 	request_watch(&rd->r);

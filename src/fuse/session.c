@@ -28,11 +28,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "fuse/api.h"
+#include "fuse/guard.h"
 #include "fuse/inbox.h"
 #include "fuse/mount.h"
 #include "fuse/ops.h"
 #include "fuse/poke.h"
 #include "fuse/state.h"
+#include "prefetch/prefetch.h"
 
 #define READ_AHEAD_KB 1024
 #define READ_TRIES    8 /* reads that were interrupted */
@@ -160,7 +162,7 @@ int fs_mount(struct fs *fs, const char *dir, char *why, size_t why_len)
 	char path[32];
 	int r, fd;
 
-	r = mount_open(&fs->config, dir, why, why_len, &s->dir, &fd);
+	r = mount_open(&fs->config, dir, why, why_len, &s->dir, &fd, &s->guard);
 	if (r < 0)
 		return r;
 	if (fs->config.debug_fuse)
@@ -288,5 +290,6 @@ void session_fini(struct session *s)
 		(void)close(s->stopped_fd);
 	if (s->fuse)
 		fuse_session_destroy(s->fuse); /* closes the device */
+	guard_end(s->guard);
 	free(s->dir);
 }

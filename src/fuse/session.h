@@ -24,6 +24,7 @@ struct session {
 	struct fuse_session *fuse;
 	char *dir; /* where it is mounted; NULL when the caller mounted it */
 	int fd;	   /* the device; owned by `fuse` */
+	int guard; /* the leash of --auto-unmount's guard, or -1 */
 
 	/* set by fs_serve */
 	struct receiver *receivers; /* one per loop */
