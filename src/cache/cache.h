@@ -36,6 +36,7 @@ struct source_fetch {
 	void (*on_head)(struct source_fetch *f);
 	struct iovec (*on_space)(struct source_fetch *f, uint64_t pos);
 	void (*on_data)(struct source_fetch *f, uint64_t pos, size_t len);
+	bool (*on_pause)(struct source_fetch *f, uint64_t pos); /* may be NULL */
 	/* err: 0, -ESTALE (another version is there now), -ENOENT, -EACCES, -EIO, -ECANCELED */
 	void (*done)(struct source_fetch *f, int err);
 	/* private to the source */
@@ -48,6 +49,8 @@ struct block_source;
 
 struct block_source_ops {
 	void (*fetch)(struct block_source *s, struct loop *l, struct source_fetch *f);
+	/* After on_pause said that it must wait. On the fetch's loop. */
+	void (*resume)(struct block_source *s, struct source_fetch *f);
 	/* Must stop all callbacks; `done` is not called. On the fetch's loop. */
 	void (*cancel)(struct block_source *s, struct source_fetch *f);
 	void (*free)(struct block_source *s);
