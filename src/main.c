@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "daemon.h"
 #include "fstab.h"
+#include "fuse/fs.h"
 #include "mountpoint.h"
 #include "options.h"
 #include "options_check.h"
@@ -61,7 +62,7 @@ static void cycle_level(enum log_level initial)
 		level = initial;
 	level = level >= LOG_TRACE ? initial : level + 1;
 	log_set_level(level);
-	log_warn(LOG_MAIN, "Changed log verbosity to %d", (int)level);
+	log_warn(LOG_MAIN, "Changed log verbosity to %s", log_level_name(level));
 }
 
 static void wait_for_end(const sigset_t *signals, enum log_level initial)
@@ -172,10 +173,12 @@ int main(int argc, char **argv)
 	_cleanup_(options_fini) struct options o = {0};
 	char why[1024] = "";
 
+	if (fs_is_guard(argc, argv))
+		return fs_guard(argv);
 	if (fstab_style(argc, argv)) {
+		(void)puts("Using 'fstab' style options as detected use of `-o` argument.");
 		if (fstab_parse(argv, &fstab, why, sizeof(why)) < 0)
 			return usage_error(why);
-		(void)puts("Using 'fstab' style options as detected use of `-o` argument.");
 		argc = fstab.argc;
 		argv = fstab.argv;
 	}

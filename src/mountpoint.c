@@ -8,11 +8,12 @@
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
+#include "base/mountinfo.h"
 #include "base/parse.h"
 
 bool mountpoint_is_fd(const char *dir)
@@ -56,25 +57,9 @@ static int check_fd(const char *dir, bool ignored_options_given, char *why, size
 /* Whether a file system other than autofs is mounted exactly on `path`. */
 static bool is_mounted(const char *path)
 {
-	_cleanup_(freep) char *line = NULL;
-	bool found = false;
-	size_t cap = 0;
-	FILE *f = fopen("/proc/self/mountinfo", "re");
+	struct mountinfo m;
 
-	if (!f)
-		return false;
-	while (!found && getline(&line, &cap, f) > 0) {
-		char at[PATH_MAX], type[64];
-		const char *dash = strstr(line, " - ");
-
-		/* id parent major:minor root MOUNTPOINT options ... - TYPE source options */
-		if (!dash || sscanf(line, "%*s %*s %*s %*s %4095s", at) != 1 ||
-		    sscanf(dash + 3, "%63s", type) != 1)
-			continue;
-		found = strcmp(at, path) == 0 && strcmp(type, "autofs") != 0;
-	}
-	(void)fclose(f);
-	return found;
+	return mountinfo_find(path, &m) == 0 && strcmp(m.type, "autofs") != 0;
 }
 
 int mountpoint_check(const char *dir, bool ignored_options_given, char *why, size_t why_len)

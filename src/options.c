@@ -57,7 +57,8 @@ struct parser {
 	struct options *o;
 	char *why;
 	size_t why_len;
-	bool seen[ARRAY_SIZE(defs)];
+	unsigned seen[ARRAY_SIZE(defs)]; /* the how many-th option it was, 0: not given */
+	unsigned nseen;
 	const char *positional[2];
 	int npositional;
 };
@@ -193,7 +194,7 @@ static int given(struct parser *p, const struct option_def *d, const char *v)
 	if (p->seen[i] && d->kind != LIST)
 		return usage(p, "the argument '--%s%s%s%s' cannot be used multiple times", d->name,
 			     d->value ? " <" : "", d->value ? d->value : "", d->value ? ">" : "");
-	p->seen[i] = true;
+	p->seen[i] = ++p->nseen;
 	if (d->kind != FLAG && (!v || (*v == '\0' && strcmp(d->name, "prefix") != 0)))
 		return usage(p, "a value is required for '--%s <%s>' but none was supplied",
 			     d->name, strcmp(d->name, "sse") == 0 ? "SSE" : d->value);
@@ -269,17 +270,25 @@ static int parse_args(struct parser *p, int argc, char **argv)
 	return 0;
 }
 
-static bool seen(const struct parser *p, const char *name)
+static unsigned seen(const struct parser *p, const char *name)
 {
 	return p->seen[find_long(name, strlen(name)) - defs];
+}
+
+/* The names are told in the order in which they were given. */
+static int conflict(struct parser *p, const char *a, const char *b)
+{
+	bool in_order = seen(p, a) < seen(p, b);
+
+	return usage(p, "the argument '--%s' cannot be used with '--%s'", in_order ? a : b,
+		     in_order ? b : a);
 }
 
 static int check_rules(struct parser *p)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(conflicts); i++)
 		if (seen(p, conflicts[i].a) && seen(p, conflicts[i].b))
-			return usage(p, "the argument '--%s' cannot be used with '--%s'",
-				     conflicts[i].a, conflicts[i].b);
+			return conflict(p, conflicts[i].a, conflicts[i].b);
 	for (size_t i = 0; i < ARRAY_SIZE(requirements); i++)
 		if (seen(p, requirements[i].a) && !seen(p, requirements[i].b))
 			return usage(p, "the argument '--%s' requires '--%s'", requirements[i].a,
@@ -304,8 +313,8 @@ int options_parse(int argc, char **argv, struct options *o, char *why, size_t wh
 			     p.npositional < 1 ? " <BUCKET_NAME>" : "", " <DIRECTORY>");
 	o->bucket = p.positional[0];
 	o->directory = p.positional[1];
-	o->prefix_given = seen(&p, "prefix");
-	o->negative_ttl_given = seen(&p, "negative-metadata-ttl");
+	o->prefix_given = seen(&p, "prefix") > 0;
+	o->negative_ttl_given = seen(&p, "negative-metadata-ttl") > 0;
 	if (!o->negative_ttl_given)
 		o->negative_metadata_ttl = o->metadata_ttl;
 	if (o->immutable) {

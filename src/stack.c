@@ -190,12 +190,22 @@ static enum fs_direct_io direct_io(const struct options *o)
 	return strcmp(o->direct_io, "auto") == 0 ? FS_DIRECT_AUTO : FS_DIRECT_ALWAYS;
 }
 
+static enum s3_bucket_type bucket_type(const struct options *o)
+{
+	if (!o->bucket_type)
+		return S3_BUCKET_INFER;
+	return strcmp(o->bucket_type, "directory") == 0 ? S3_BUCKET_DIRECTORY : S3_BUCKET_GENERAL;
+}
+
 static int start_client(struct stack *s, const struct options *o, struct stack_error *e)
 {
 	struct s3_config c = {.bucket = o->bucket,
+			      .bucket_type = bucket_type(o),
 			      .region = o->region,
 			      .endpoint_url = o->endpoint_url,
 			      .force_path_style = o->force_path_style,
+			      .dual_stack = o->dual_stack,
+			      .transfer_acceleration = o->transfer_acceleration,
 			      .no_sign_request = o->no_sign_request,
 			      .profile = o->profile,
 			      .requester_pays = o->requester_pays,
@@ -231,6 +241,23 @@ static void start_trim(struct loop_task *t)
 	arm_trim(container_of(t, struct stack, trim_task));
 }
 
+static uint64_t write_part_size(const struct options *o)
+{
+	uint64_t part = o->write_part_size ? o->write_part_size : o->part_size;
+
+	return part ? part : DEFAULT_PART_SIZE;
+}
+
+/* Parts of uploads are kept in memory until the server has them. */
+static void warn_of_parts(const struct options *o, uint64_t memory)
+{
+	if (write_part_size(o) > memory / 2)
+		log_warn(LOG_MAIN,
+			 "parts of uploads have %llu MiB, half of the memory for data: "
+			 "a larger --memory-target allows what --write-part-size asks for",
+			 (unsigned long long)(memory / 2 / MIB));
+}
+
 static int start_engine(struct stack *s, const struct options *o, struct stack_error *e)
 {
 	uint64_t memory = o->memory_target_mib ? o->memory_target_mib * MIB : resources_memory();
@@ -240,7 +267,8 @@ static int start_engine(struct stack *s, const struct options *o, struct stack_e
 		.nloops = s->nloops,
 		.random_size =
 			(o->random_block_kib ? o->random_block_kib : RANDOM_READ_BLOCK) * KIB,
-		.max_window = memory / 4};
+		.max_window = memory / 4,
+		.verify = o->verify_checksums};
 	int r = budget_new(memory, &s->budget);
 
 	if (r == 0)
@@ -251,6 +279,7 @@ static int start_engine(struct stack *s, const struct options *o, struct stack_e
 	c.part_size = min_u64(round_up(part ? part : DEFAULT_PART_SIZE, MIB), memory / 8);
 	c.source = s->source;
 	c.budget = s->budget;
+	warn_of_parts(o, memory);
 	r = pf_new(&c, &s->pf);
 	if (r < 0)
 		return failed(e, r, "Failed to set up the read engine", "%s", strerror(-r));
@@ -275,7 +304,6 @@ static void on_ended(void *arg)
 
 static int start_fs(struct stack *s, const struct options *o, struct stack_error *e)
 {
-	uint64_t part = o->write_part_size ? o->write_part_size : o->part_size;
 	struct fs_config c = {
 		.bucket = o->bucket,
 		.prefix = o->prefix,
@@ -286,6 +314,7 @@ static int start_fs(struct stack *s, const struct options *o, struct stack_error
 		.read_only = o->read_only,
 		.allow_delete = o->allow_delete,
 		.allow_overwrite = o->allow_overwrite,
+		.incremental_upload = o->incremental_upload,
 		.allow_other = o->allow_other,
 		.allow_root = o->allow_root,
 		.auto_unmount = o->auto_unmount,
@@ -293,7 +322,7 @@ static int start_fs(struct stack *s, const struct options *o, struct stack_error
 		.immutable = o->immutable,
 		.metadata_ttl = ttl_ns(o->metadata_ttl),
 		.negative_ttl = ttl_ns(o->negative_metadata_ttl),
-		.write_part_size = part ? part : DEFAULT_PART_SIZE,
+		.write_part_size = write_part_size(o),
 		.parts_in_flight = PARTS_IN_FLIGHT,
 		.strict_metadata = o->strict_metadata,
 		.infer_content_type = o->infer_content_type,

@@ -49,6 +49,11 @@ void log_set_level(enum log_level level)
 		atomic_store_explicit(&log_levels[i], (int)level, memory_order_relaxed);
 }
 
+const char *log_level_name(enum log_level level)
+{
+	return filter_names[level];
+}
+
 static int find_name(const char *const *names, size_t n, const char *s, size_t len)
 {
 	for (size_t i = 0; i < n; i++)

@@ -40,6 +40,8 @@ extern _Atomic int log_levels[LOG_NCOMP];
 
 /* Level of all components; not thread-safe against itself. */
 void log_set_level(enum log_level level);
+/* As in MOUNTPOINT_LOG. */
+const char *log_level_name(enum log_level level);
 /* "warn", "s3=debug,fuse=info,...": -EINVAL changes nothing. */
 int log_set_filter(const char *filter) must_check;
 void log_set_sinks(unsigned log_sink_flags);

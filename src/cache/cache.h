@@ -17,8 +17,9 @@
 
 #include "base/macro.h"
 #include "loop/loop.h"
+#include "s3/s3.h"
 
-struct s3_client;
+struct block_source;
 
 /*
  * One range of one object version. The struct is the caller's and stays valid
@@ -32,6 +33,7 @@ struct source_fetch {
 	const char *etag; /* with quotes: the version */
 	uint64_t offset, length;
 	bool demand;
+	bool whole;	   /* the range is the object; its checksum is wanted */
 	uint64_t deadline; /* absolute; 0: the source's default */
 	void (*on_head)(struct source_fetch *f);
 	struct iovec (*on_space)(struct source_fetch *f, uint64_t pos);
@@ -39,13 +41,33 @@ struct source_fetch {
 	bool (*on_pause)(struct source_fetch *f, uint64_t pos); /* may be NULL */
 	/* err: 0, -ESTALE (another version is there now), -ENOENT, -EACCES, -EIO, -ECANCELED */
 	void (*done)(struct source_fetch *f, int err);
+	/* result, from on_head on; with `whole` */
+	struct s3_checksum checksum;
 	/* private to the source */
 	void *impl;
 	struct loop_task task;
 	int err;
 };
 
-struct block_source;
+/*
+ * What the source knows of a version's checksum. `done` comes once, on the loop
+ * it was started on, never inside describe(). There is no cancel: it ends with its
+ * deadline, or with the loop.
+ */
+struct source_describe {
+	/* set by the caller; valid until done */
+	const char *key, *etag;
+	void (*done)(struct source_describe *d, int err);
+	/* result, when err is 0 */
+	struct s3_checksum checksum;
+	uint64_t first_part, last_part; /* their sizes, if the checksum is one of several parts */
+	/* private to the source */
+	struct block_source *source;
+	struct loop *loop;
+	struct s3_head_call head;
+	unsigned part; /* that is asked for, 0: the object */
+	char part_text[12];
+};
 
 struct block_source_ops {
 	void (*fetch)(struct block_source *s, struct loop *l, struct source_fetch *f);
@@ -53,6 +75,7 @@ struct block_source_ops {
 	void (*resume)(struct block_source *s, struct source_fetch *f);
 	/* Must stop all callbacks; `done` is not called. On the fetch's loop. */
 	void (*cancel)(struct block_source *s, struct source_fetch *f);
+	void (*describe)(struct block_source *s, struct loop *l, struct source_describe *d);
 	void (*free)(struct block_source *s);
 };
 

@@ -5,6 +5,7 @@
  * two structs. No state of its own; runs on the fetch's loop.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "cache/cache.h"
@@ -30,6 +31,7 @@ static void on_head(struct s3_get_call *g)
 {
 	struct source_fetch *f = of_get(g)->fetch;
 
+	f->checksum = g->checksum;
 	if (f->on_head)
 		f->on_head(f);
 }
@@ -93,6 +95,7 @@ static void origin_fetch(struct block_source *s, struct loop *l, struct source_f
 		.offset = f->offset,
 		.length = f->length,
 		.demand = f->demand,
+		.whole = f->whole,
 		.on_head = on_head,
 		.on_space = on_space,
 		.on_data = on_data,
@@ -121,6 +124,74 @@ static void origin_cancel(struct block_source *s, struct source_fetch *f)
 	free(of);
 }
 
+/* --- describe: a HEAD; two more, of the first and last part, where the parts matter --- */
+
+static struct source_describe *of_head(struct s3_head_call *h)
+{
+	return container_of(h, struct source_describe, head);
+}
+
+static void on_attempt(struct s3_head_call *h)
+{
+	if (of_head(h)->part == 0)
+		of_head(h)->checksum = (struct s3_checksum){0};
+}
+
+static void on_header(struct s3_head_call *h, const char *name, size_t name_len, const char *value,
+		      size_t value_len)
+{
+	if (of_head(h)->part == 0)
+		s3_checksum_header(&of_head(h)->checksum, name, name_len, value, value_len);
+}
+
+static void on_described(struct s3_call *c);
+
+static void ask(struct origin *o, struct source_describe *d)
+{
+	(void)snprintf(d->part_text, sizeof(d->part_text), "%u", d->part);
+	d->head = (struct s3_head_call){
+		.call = {.done = on_described},
+		.key = d->key,
+		.if_match = d->etag,
+		.checksum = d->part == 0,
+		.part = d->part ? d->part_text : NULL,
+		.on_attempt = on_attempt,
+		.on_header = on_header,
+	};
+	s3_head(o->client, d->loop, &d->head);
+}
+
+static void on_described(struct s3_call *c)
+{
+	struct source_describe *d = of_head(container_of(c, struct s3_head_call, call));
+	int err = c->error.err;
+
+	if (d->part && c->error.cls == S3_INVALID) {
+		/* There is no such part, or it is empty: its size is of no use. */
+		d->done(d, 0);
+		return;
+	}
+	if (d->part == 1)
+		d->first_part = d->head.object.size;
+	else if (d->part > 1)
+		d->last_part = d->head.object.size;
+	if (err == 0 && d->checksum.parts > 1 && d->part < d->checksum.parts) {
+		d->part = d->part ? d->checksum.parts : 1;
+		ask(container_of(d->source, struct origin, source), d);
+		return;
+	}
+	d->done(d, err);
+}
+
+static void origin_describe(struct block_source *s, struct loop *l, struct source_describe *d)
+{
+	d->source = s;
+	d->loop = l;
+	d->part = 0;
+	d->first_part = d->last_part = 0;
+	ask(container_of(s, struct origin, source), d);
+}
+
 static void origin_free(struct block_source *s)
 {
 	free(container_of(s, struct origin, source));
@@ -130,6 +201,7 @@ static const struct block_source_ops origin_ops = {
 	.fetch = origin_fetch,
 	.resume = origin_resume,
 	.cancel = origin_cancel,
+	.describe = origin_describe,
 	.free = origin_free,
 };
 

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "fuse/find.h"
+#include "fuse/handle.h"
 #include "fuse/reply.h"
 #include "fuse/request.h"
 #include "fuse/state.h"
@@ -80,6 +81,14 @@ static void getattr_free(struct request *r)
 	free(container_of(r, struct getattr, r));
 }
 
+/* It got another name while the server was asked for the old one. */
+static bool renamed_locked(const struct getattr *g)
+{
+	const struct inode *i = g->inode;
+
+	return i->attached && (i->parent != g->find.dir || strcmp(i->name, g->name) != 0);
+}
+
 static void on_found(struct find *f)
 {
 	struct getattr *g = container_of(f, struct getattr, find);
@@ -90,7 +99,9 @@ static void on_found(struct find *f)
 
 	{
 		WITH_LOCK(&fs->lock);
-		if (err == 0 && f->inode != g->inode)
+		if (renamed_locked(g))
+			err = 0;
+		else if (err == 0 && f->inode != g->inode)
 			err = -ESTALE;
 		if (err == 0) {
 			attr_fill_locked(fs, g->inode, &st);
@@ -179,7 +190,8 @@ static int set_locked(const struct fs *fs, struct inode *i, const struct stat *w
 	if (to_set & FUSE_SET_ATTR_SIZE) {
 		if (i->is_dir)
 			return -EISDIR;
-		if (i->state == INODE_REMOTE && (uint64_t)want->st_size != i->size)
+		if ((i->state == INODE_REMOTE || (i->writer && i->writer->goes_on)) &&
+		    (uint64_t)want->st_size != i->size)
 			return -EPERM;
 	}
 	if (i->state == INODE_REMOTE) /* nothing of it can be kept: no harm, or an error */
@@ -193,7 +205,14 @@ static int set_locked(const struct fs *fs, struct inode *i, const struct stat *w
 	return 0;
 }
 
-void attr_set(struct fs *fs, fuse_req_t req, uint64_t ino, const struct stat *want, int to_set)
+/* A file that its writer has closed is an object, though the upload may still be under way. */
+static bool size_is_final_locked(const struct inode *i)
+{
+	return i->writer && i->writer->state != WRITER_OPEN;
+}
+
+void attr_set(struct fs *fs, fuse_req_t req, uint64_t ino, const struct stat *want, int to_set,
+	      bool by_handle)
 {
 	struct request r;
 	struct stat st;
@@ -205,7 +224,10 @@ void attr_set(struct fs *fs, fuse_req_t req, uint64_t ino, const struct stat *wa
 		WITH_LOCK(&fs->lock);
 		struct inode *i = itable_get(&fs->table, ino);
 
-		if (i) {
+		if (i && to_set & FUSE_SET_ATTR_SIZE && !by_handle && size_is_final_locked(i) &&
+		    (uint64_t)want->st_size != i->size) {
+			err = -EPERM;
+		} else if (i) {
 			err = set_locked(fs, i, want, to_set);
 			attr_fill_locked(fs, i, &st);
 			timeout = attr_timeout(i->expires, clock_now());

@@ -4,6 +4,7 @@
 #ifndef FUSE_ATTR_H
 #define FUSE_ATTR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
 
@@ -20,7 +21,9 @@ double attr_timeout(uint64_t expires, uint64_t now);
 void attr_entry_locked(const struct fs *fs, const struct inode *i, struct fuse_entry_param *ret);
 
 void attr_get(struct fs *fs, fuse_req_t req, uint64_t ino);
-void attr_set(struct fs *fs, fuse_req_t req, uint64_t ino, const struct stat *want, int to_set);
+/* by_handle: through a descriptor that is open for writing. */
+void attr_set(struct fs *fs, fuse_req_t req, uint64_t ino, const struct stat *want, int to_set,
+	      bool by_handle);
 void attr_statfs(struct fs *fs, fuse_req_t req, uint64_t ino);
 
 #endif

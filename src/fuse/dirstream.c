@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Loading of pages, one at a time in a chain: the token of page n + 1 is known
- * when page n has come. `wanted` is the page the reader asked for last; pages up
- * to AHEAD beyond it are requested without being asked for.
+ * Loading of pages, one after the other in a chain: the token of page n + 1 is
+ * known when page n has come. `wanted` is the page the reader asked for last; pages
+ * up to AHEAD beyond it are requested without being asked for. Where requests take
+ * long, further ones are asked for with guessed starts (dirahead.h), and the chain
+ * goes on with them as far as they fit.
  *
  *   idle     reader wants a page that is not here, or one ahead   loading
+ *   idle     the same, and a guessed page begins there   idle until it comes
  *   loading  page came                       slot filled, mark of the next set
  *   loading  failed                          idle; who waits is told, a later
  *                                            read tries again
@@ -21,6 +24,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "fuse/dirahead.h"
 #include "fuse/name.h"
 #include "fuse/state.h"
 
@@ -28,7 +32,8 @@
 
 /* Where a page starts. */
 struct mark {
-	char *token;		    /* NULL: the first page */
+	char *token;		    /* NULL: the first page, or a guessed one */
+	char *start;		    /* of a guessed page: asked for behind this name */
 	char *lo;		    /* last key before it, "" for the first */
 	struct merge_name *carried; /* names and objects are ours */
 	size_t ncarried;
@@ -44,6 +49,7 @@ struct dirstream {
 	_Atomic unsigned refs;
 
 	struct page_wait arrival; /* the one load in flight */
+	struct nameset names;	  /* of an unordered listing: whoever has the page in flight */
 
 	/* under fs->lock */
 	struct mark *marks;
@@ -54,7 +60,10 @@ struct dirstream {
 	bool loading;
 	uint64_t npages; /* known when the last page was seen, else UINT64_MAX */
 	struct list waiters;
+	struct dirahead ahead;
 };
+
+static void on_ahead(struct dirahead *a);
 
 static void names_free(struct merge_name *names, size_t count)
 {
@@ -119,6 +128,7 @@ static void marks_free(struct dirstream *s)
 {
 	for (size_t i = 0; i < s->nmarks; i++) {
 		free(s->marks[i].token);
+		free(s->marks[i].start);
 		free(s->marks[i].lo);
 		names_free(s->marks[i].carried, s->marks[i].ncarried);
 	}
@@ -136,6 +146,7 @@ int dirstream_new_locked(struct fs *fs, struct inode *dir, struct dirstream **re
 	s->refs = 1;
 	s->npages = UINT64_MAX;
 	list_init(&s->waiters);
+	dirahead_init(&s->ahead, fs, dir, on_ahead);
 	s->marks = calloc(1, sizeof(*s->marks));
 	if (s->marks) {
 		s->nmarks = 1;
@@ -170,7 +181,9 @@ void dirstream_unref(struct dirstream *s)
 		return;
 	for (unsigned i = 0; i < s->nslots; i++)
 		slot_free(&s->slots[i]);
+	dirahead_fini(&s->ahead);
 	names_free(s->locals, s->nlocals);
+	nameset_fini(&s->names);
 	marks_free(s);
 	fs_unref(s->fs, s->dir);
 	free(s);
@@ -314,14 +327,16 @@ static int merge_page(struct dirstream *s, struct page *p, struct merge_out *ret
 		.nlocals = s->nlocals,
 		.carried = k->carried,
 		.ncarried = k->ncarried,
+		.names = s->loading_index > 0 || p->s3->truncated ? &s->names : NULL,
+		.index = (uint32_t)s->loading_index,
 	};
 
 	return dirmerge(&in, ret);
 }
 
-static void on_page(struct page_wait *w, struct page *p)
+/* A page is here: its names are merged, whoever waits looks again. */
+static int take_page(struct dirstream *s, struct page *p)
 {
-	struct dirstream *s = container_of(w, struct dirstream, arrival);
 	struct fs *fs = s->fs;
 	struct merge_out m = {0};
 	struct dirpage evicted;
@@ -350,8 +365,23 @@ static void on_page(struct page_wait *w, struct page *p)
 
 		wait->done(wait, r);
 	}
-	if (r == 0)
+	return r;
+}
+
+static void on_page(struct page_wait *w, struct page *p)
+{
+	struct dirstream *s = container_of(w, struct dirstream, arrival);
+
+	if (take_page(s, p) == 0)
 		dirstream_run(s);
+	dirstream_unref(s);
+}
+
+static void on_ahead(struct dirahead *a)
+{
+	struct dirstream *s = container_of(a, struct dirstream, ahead);
+
+	dirstream_run(s);
 	dirstream_unref(s);
 }
 
@@ -372,38 +402,117 @@ static bool next_load_locked(struct dirstream *s, uint64_t *ret)
 	return false;
 }
 
-void dirstream_run(struct dirstream *s)
+/* What one look at the stream found to do. */
+struct work {
+	struct page *start; /* to be requested: the next one of the chain */
+	struct page *here;  /* came by a guess, to be merged */
+	struct list starts; /* guessed pages to be requested */
+	struct list dead, waiters;
+	int err;
+};
+
+static void load_begins_locked(struct dirstream *s, uint64_t index)
 {
-	struct fs *fs = s->fs;
-	struct page *p = NULL;
-	struct list waiters = LIST_INIT(waiters);
-	struct list *n;
+	s->loading = true;
+	s->loading_index = index;
+	dirstream_ref(s);
+}
+
+/* The chain goes on with a guessed page; false: it has to be requested. */
+static bool take_ahead_locked(struct dirstream *s, uint64_t index, struct work *w)
+{
+	struct mark *k = &s->marks[index];
+	char *start = NULL;
+
+	if (index + 1 < s->nmarks || s->npages != UINT64_MAX || index == 0)
+		return false; /* it was read before, by what its mark says */
+	switch (dirahead_take_locked(&s->ahead, k->lo, strlen(k->lo), &w->here, &start, &w->dead)) {
+	case DIRAHEAD_WAIT:
+		return true;
+	case DIRAHEAD_READY:
+		free(k->token);
+		k->token = NULL;
+		k->start = start;
+		load_begins_locked(s, index);
+		return true;
+	case DIRAHEAD_NONE:
+		break;
+	}
+	return false;
+}
+
+static void request_locked(struct dirstream *s, uint64_t index, struct work *w)
+{
+	const struct mark *k = &s->marks[index];
+
+	w->err = page_new_locked(s->fs, s->dir, k->start ? k->start : k->lo, k->token,
+				 /* refresh= */ false, &w->start);
+	if (w->err < 0) {
+		list_splice(&w->waiters, &s->waiters);
+		return;
+	}
+	s->arrival.done = on_page;
+	list_append(&w->start->waiters, &s->arrival.node);
+	load_begins_locked(s, index);
+}
+
+/* The last page of the chain that is known, if it is still kept. */
+static const struct dirpage *newest_locked(const struct dirstream *s)
+{
+	return s->nmarks < 2 || s->npages != UINT64_MAX ? NULL : slot_find(s, s->nmarks - 2);
+}
+
+static void look_locked(struct dirstream *s, struct work *w)
+{
+	const struct dirpage *newest = newest_locked(s);
 	uint64_t index;
-	int r = 0;
+
+	if (next_load_locked(s, &index) && !take_ahead_locked(s, index, w))
+		request_locked(s, index, w);
+	/* the chain's next page is under way, or will be a guessed one: those behind it */
+	if (newest && (s->loading || s->ahead.nloads > 0)) {
+		unsigned n =
+			dirahead_ask_locked(&s->ahead, newest->page, s->nmarks - 1, &w->starts);
+
+		while (n-- > 0)
+			dirstream_ref(s);
+	}
+}
+
+/* True when it is worth another look. */
+static bool run_once(struct dirstream *s)
+{
+	struct work w = {.starts = LIST_INIT(w.starts),
+			 .dead = LIST_INIT(w.dead),
+			 .waiters = LIST_INIT(w.waiters)};
+	struct list *n;
+	bool again = false;
 
 	{
-		WITH_LOCK(&fs->lock);
-		if (!next_load_locked(s, &index))
-			return;
-		r = page_new_locked(fs, s->dir, s->marks[index].lo, s->marks[index].token,
-				    /* refresh= */ false, &p);
-		if (r == 0) {
-			s->loading = true;
-			s->loading_index = index;
-			s->arrival.done = on_page;
-			list_append(&p->waiters, &s->arrival.node);
-			dirstream_ref(s);
-		} else {
-			list_splice(&waiters, &s->waiters);
-		}
+		WITH_LOCK(&s->fs->lock);
+		look_locked(s, &w);
 	}
-	if (p) {
-		page_start(p);
-		page_unref(p);
+	if (w.start) {
+		page_start(w.start);
+		page_unref(w.start);
 	}
-	while ((n = list_pop(&waiters))) {
-		struct dirstream_wait *w = list_entry(n, struct dirstream_wait, node);
+	dirahead_start(&w.starts);
+	dirahead_drop(&w.dead);
+	while ((n = list_pop(&w.waiters))) {
+		struct dirstream_wait *wait = list_entry(n, struct dirstream_wait, node);
 
-		w->done(w, r);
+		wait->done(wait, w.err);
 	}
+	if (w.here) {
+		again = take_page(s, w.here) == 0;
+		page_unref(w.here);
+		dirstream_unref(s);
+	}
+	return again;
+}
+
+void dirstream_run(struct dirstream *s)
+{
+	while (run_once(s))
+		;
 }

@@ -104,6 +104,8 @@ static void set_config(struct fs *fs, const struct fs_config *c)
 	fs->config.bucket = fs->bucket;
 	fs->config.prefix = fs->prefix;
 	fs->owner = geteuid();
+	fs->directory = s3_client_is_directory(c->client);
+	fs->appends = c->incremental_upload && fs->directory;
 	fs->revalidate = c->metadata_ttl == FS_TTL_MINIMAL;
 	fs->ttl = fs->revalidate ? TTL_MINIMAL : c->metadata_ttl;
 	fs->upload_config = (struct upload_config){
@@ -114,6 +116,8 @@ static void set_config(struct fs *fs, const struct fs_config *c)
 		.part_size = c->write_part_size,
 		.parts_in_flight = c->parts_in_flight,
 		.overcommit_at = &fs->overcommit_at,
+		.sending = &fs->parts_sending,
+		.equal_parts = &fs->equal_parts,
 		.journal = fs->journal,
 		.orphans = fs->orphans,
 		.strays = fs->strays,
@@ -127,6 +131,10 @@ static void on_left(void *arg, const char *key, const char *id)
 {
 	struct fs *fs = arg;
 
+	if (id[0] == UPLOAD_INTENT) {
+		upload_strays_left(fs->strays, key, id);
+		return;
+	}
 	log_info(LOG_FUSE, "upload %s of %s was left by a process that is gone", id, key);
 	upload_orphans_add(fs->orphans, key, id);
 }
@@ -166,7 +174,7 @@ int fs_new(const struct fs_config *config, struct fs **ret)
 	list_init(&fs->page_starts);
 	list_init(&fs->handles);
 	list_init(&fs->dirhandles);
-	fs->session.fd = fs->session.stopped_fd = -1;
+	fs->session.fd = fs->session.stopped_fd = fs->session.guard = -1;
 	watch_init(&fs->watch, config->loops[0], &fs->ending);
 	sweep_init(fs);
 	fs->drain_fd = poke_open();
@@ -186,6 +194,10 @@ int fs_new(const struct fs_config *config, struct fs **ret)
 	}
 	fs->table.on_free = on_inode_free;
 	set_config(fs, config);
+	if (config->incremental_upload && !fs->appends)
+		log_warn(LOG_FUSE,
+			 "--incremental-upload has no effect: only directory buckets take "
+			 "appends; files are uploaded whole");
 	*ret = fs;
 	return 0;
 }
@@ -269,8 +281,12 @@ unsigned fs_drain(struct fs *fs, uint64_t deadline)
 		fs->draining = true;
 		before = fs->uploads_lost;
 	}
+	/* Half a file is not published; what was appended to one is. */
 	while ((h = next_writer(fs, WRITER_OPEN, WRITER_OPEN))) {
-		writer_fail(h, -EIO);
+		if (h->upload && upload_appends(h->upload))
+			writer_finish(h, NULL);
+		else
+			writer_fail(h, -EIO);
 		handle_unref(h);
 	}
 	while ((h = next_writer(fs, WRITER_PENDING, WRITER_PENDING))) {

@@ -40,6 +40,7 @@ struct fs_config {
 	gid_t gid;
 	mode_t dir_mode, file_mode; /* permission bits */
 	bool read_only, allow_delete, allow_overwrite;
+	bool incremental_upload; /* of directory buckets: append, send while it is written */
 	bool allow_other, allow_root, auto_unmount;
 	bool immutable; /* nothing changes: the kernel may keep listings for good */
 	enum fs_direct_io direct_io;
@@ -72,5 +73,12 @@ void fs_unmount(struct fs *fs);
 /* Blocks until uploads are done or aborted, at most until `deadline`. Number of uploads lost. */
 unsigned fs_drain(struct fs *fs, uint64_t deadline);
 void fs_free(struct fs *fs);
+
+/*
+ * --auto-unmount starts this program again, as a guard of the mount. Whether this
+ * process is one, and what it then does until its exit code.
+ */
+bool fs_is_guard(int argc, char **argv);
+int fs_guard(char **argv);
 
 #endif

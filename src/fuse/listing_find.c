@@ -29,7 +29,7 @@ static const struct s3_entry *search(const struct page *p, const char *name, siz
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
-		const struct s3_entry *e = &s3->entries[mid];
+		const struct s3_entry *e = &s3->entries[p->order ? p->order[mid] : mid];
 		const char *key = e->key + p->prefix_len;
 		size_t key_len = e->key_len - p->prefix_len;
 		int c = as_dir ? name_cmp_as_dir(name, len, key, key_len)
@@ -90,6 +90,8 @@ static void used_locked(struct fs *fs, struct page *p, uint64_t now)
 	struct page *fresh;
 
 	p->answers++;
+	if (p->answers == LISTING_ANSWERS_ENOUGH && p->dir->parent && p->dir->parent->dir)
+		p->dir->parent->dir->below = true;
 	if (p->renewed || p->answers < LISTING_ANSWERS_ENOUGH || p->expires == EXPIRES_NEVER ||
 	    now - p->requested < life - life / 4 || loading(p->dir->dir) >= LOADING_MAX)
 		return;
@@ -192,6 +194,11 @@ static void choose_lo(const struct dir *d, const char *name, size_t len, uint64_
 	}
 }
 
+bool listing_likely_locked(const struct inode *dir)
+{
+	return dir->parent && dir->parent->dir && dir->parent->dir->below && dir->dir->skip == 0;
+}
+
 bool listing_wanted_locked(struct inode *dir, const char *name, size_t len, bool known,
 			   uint64_t now, char *ret_lo)
 {
@@ -206,9 +213,9 @@ bool listing_wanted_locked(struct inode *dir, const char *name, size_t len, bool
 		d->skip--;
 		return false;
 	}
-	if (loading(d) >= LOADING_MAX)
+	if (loading(d) >= LOADING_MAX || (d->big && d->unordered))
 		return false;
-	if (d->misses < MISSES_ENOUGH && !d->useful &&
+	if (d->misses < MISSES_ENOUGH && !d->useful && !listing_likely_locked(dir) &&
 	    !(known && d->listed != 0 && now - d->listed < LISTED_RECENT))
 		return false;
 	choose_lo(d, name, len, now, ret_lo);

@@ -24,9 +24,11 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mountinfo.h"
 #include "base/parse.h"
 #include "fuse/api.h"
 #include "fuse/fs.h"
+#include "fuse/guard.h"
 
 #include <fuse.h>
 
@@ -119,8 +121,6 @@ static int mount_here(const struct fs_config *config, const char *dir, char *why
 	/* allow_root is ours to check: the kernel must let all in */
 	if (config->allow_other || config->allow_root)
 		buf_puts(&options, ",allow_other");
-	if (config->auto_unmount)
-		buf_puts(&options, ",auto_unmount");
 	r = buf_error(&options);
 	if (r < 0)
 		return r;
@@ -139,10 +139,10 @@ static int mount_here(const struct fs_config *config, const char *dir, char *why
 }
 
 int mount_open(const struct fs_config *config, const char *dir, char *why, size_t why_len,
-	       char **ret_dir, int *ret_fd)
+	       char **ret_dir, int *ret_fd, int *ret_guard)
 {
 	_cleanup_(freep) char *real = NULL;
-	int r, fd, flags;
+	int r, fd, flags, guard = -1;
 
 	fuse_set_log_func(on_fuse_log);
 	if (strncmp(dir, FD_DIR, strlen(FD_DIR)) == 0) {
@@ -162,6 +162,12 @@ int mount_open(const struct fs_config *config, const char *dir, char *why, size_
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
 		r = -errno;
 		(void)snprintf(why, why_len, "the FUSE device cannot be polled: %s", strerror(-r));
+	} else if (config->auto_unmount) {
+		r = guard_start(real, &guard);
+		if (r < 0)
+			(void)snprintf(why, why_len, "--auto-unmount: %s", strerror(-r));
+	}
+	if (r < 0) {
 		if (real) {
 			mount_close(real);
 			(void)close(fd);
@@ -170,6 +176,7 @@ int mount_open(const struct fs_config *config, const char *dir, char *why, size_
 	}
 	*ret_dir = take_ptr(&real);
 	*ret_fd = fd;
+	*ret_guard = guard;
 	return 0;
 }
 
@@ -222,33 +229,11 @@ void mount_close(const char *dir)
 		log_err(LOG_FUSE, "%s cannot be unmounted: %s", dir, strerror(errno));
 }
 
-/* "major:minor" of the mount at `dir`, from mountinfo; the last one is on top. */
-static int mount_device(const char *dir, char *ret, size_t len)
-{
-	char line[2 * PATH_MAX];
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	int r = -ENOENT;
-
-	if (!f)
-		return -errno;
-	while (fgets(line, sizeof(line), f)) {
-		char device[32], point[PATH_MAX];
-
-		/* id parent major:minor root mountpoint */
-		if (sscanf(line, "%*s %*s %31s %*s %4095s", device, point) != 2 ||
-		    strcmp(point, dir) != 0)
-			continue;
-		(void)snprintf(ret, len, "%s", device);
-		r = 0;
-	}
-	(void)fclose(f);
-	return r;
-}
-
 void mount_set_readahead(const char *dir, unsigned kb)
 {
-	char device[32], path[128], value[16];
-	int r = dir ? mount_device(dir, device, sizeof(device)) : -ENOENT;
+	char path[128], value[16];
+	struct mountinfo m;
+	int r = mountinfo_find(dir, &m);
 	_cleanup_(closep) int fd = -1;
 	int n;
 
@@ -256,7 +241,7 @@ void mount_set_readahead(const char *dir, unsigned kb)
 		log_info(LOG_FUSE, "read-ahead left as it is: the mount is not in mountinfo");
 		return;
 	}
-	(void)snprintf(path, sizeof(path), "/sys/class/bdi/%s/read_ahead_kb", device);
+	(void)snprintf(path, sizeof(path), "/sys/class/bdi/%s/read_ahead_kb", m.device);
 	n = snprintf(value, sizeof(value), "%u", kb);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || write(fd, value, (size_t)n) != n)

@@ -4,8 +4,12 @@
  * OPEN. Reading: the version known for the inode is opened; unless it may be
  * trusted, its first GET (prefetch) is at the same time the question whether it
  * is still the current one. If not, ESTALE makes the kernel look the name up
- * again and open what it finds. Writing: only a new file, or an object that is
- * to be replaced (--allow-overwrite and O_TRUNC).
+ * again and open what it finds. Writing: only a new file, an object that is to be
+ * replaced (--allow-overwrite and O_TRUNC), or one that is appended to
+ * (--incremental-upload, not O_TRUNC); this one is asked for with HEAD, since the
+ * kernel must know where it ends. A file created for reading only (flock(1), lock
+ * files) has nobody to write it: its empty object is uploaded at once and then
+ * opened like any other.
  *
  *   file is now        read                       write
  *   nothing open       opens                      by the rules
@@ -41,9 +45,11 @@ struct open {
 	struct request r;
 	struct inode *inode; /* counted */
 	int flags;
+	bool created; /* the answer is CREATE's */
 	struct handle *handle;
 	struct pf_open pf;
 	char *key, *etag;
+	struct s3_head_call head; /* of what is appended to */
 	struct writer_wait wait;
 };
 
@@ -58,26 +64,43 @@ static void open_free(struct request *r)
 	free(o);
 }
 
+static int reply_created(struct open *o, const struct fuse_file_info *fi)
+{
+	struct fs *fs = o->r.fs;
+	struct fuse_entry_param e;
+	int r;
+
+	{
+		WITH_LOCK(&fs->lock);
+		o->inode->nlookup++;
+		attr_entry_locked(fs, o->inode, &e);
+	}
+	r = reply_create(&o->r, &e, fi);
+	if (r < 0)
+		lookup_undo(fs, e.ino);
+	return r;
+}
+
 /* Ends the open: the handle goes to the kernel, or away. */
 static void open_end(struct open *o, int err, struct fuse_file_info *fi)
 {
 	struct fs *fs = o->r.fs;
 	int r;
 
-	fs_unref(fs, o->inode);
 	if (err < 0) {
 		(void)reply_err(&o->r, err);
 		if (o->handle)
 			handle_unref(o->handle);
 	} else {
 		fi->fh = (uintptr_t)o->handle;
-		r = reply_open(&o->r, fi);
+		r = o->created ? reply_created(o, fi) : reply_open(&o->r, fi);
 		/* nobody got it, so that nobody will release it */
 		if (r < 0 && o->handle->write)
 			writer_fail(o->handle, -EIO);
 		if (r < 0)
 			handle_unref(o->handle);
 	}
+	fs_unref(fs, o->inode);
 	request_unref(&o->r);
 }
 
@@ -85,6 +108,11 @@ static void on_writer_ended(struct writer_wait *w, int err)
 {
 	(void)err; /* the inode says what became of it */
 	open_step(container_of(w, struct open, wait));
+}
+
+static bool reads_only(int flags)
+{
+	return (flags & O_ACCMODE) == O_RDONLY;
 }
 
 static bool wants_write(const struct fs *fs, const struct inode *i, int flags)
@@ -95,7 +123,8 @@ static bool wants_write(const struct fs *fs, const struct inode *i, int flags)
 		return true;
 	if (mode != O_RDWR)
 		return false;
-	return i->state == INODE_LOCAL || (fs->config.allow_overwrite && (flags & O_TRUNC));
+	return i->state == INODE_LOCAL || (fs->config.allow_overwrite && (flags & O_TRUNC)) ||
+	       (fs->appends && (flags & O_APPEND));
 }
 
 /* Small files profit from the page cache, and a few large reads do not. */
@@ -179,26 +208,75 @@ static int read_prepare_locked(struct fs *fs, struct open *o)
 		.key = o->key,
 		.etag = o->etag,
 		.size = i->size,
-		.revalidate = fs->revalidate || (o->flags & O_DIRECT) || i->expires <= clock_now(),
+		.revalidate = !o->created && (fs->revalidate || (o->flags & O_DIRECT) ||
+					      i->expires <= clock_now()),
 		.data_cached = i->data_seen && !read_direct(fs, o, i->size),
 		.done = on_stream,
 	};
 	return 0;
 }
 
+/* The object is kept, and what is written comes behind it. */
+static bool goes_on(const struct inode *i, int flags)
+{
+	return i->state == INODE_REMOTE && !(flags & O_TRUNC);
+}
+
 static int write_prepare_locked(struct fs *fs, struct open *o)
 {
 	struct inode *i = o->inode;
+	bool append = goes_on(i, o->flags);
 
 	if (!i->attached)
 		return -ESTALE;
-	if (i->readers > 0)
+	if (i->readers > 0 || i->renaming)
 		return -EPERM;
-	if (i->state == INODE_REMOTE && !(fs->config.allow_overwrite && (o->flags & O_TRUNC)))
+	if (i->state == INODE_REMOTE && !(append ? fs->appends : fs->config.allow_overwrite))
 		return -EPERM;
 	if (fs->draining)
 		return -EIO;
-	return writer_open_locked(fs, i, o->r.tid, &o->handle);
+	if (append) {
+		if (!i->etag)
+			return -ESTALE;
+		o->key = fs_key_locked(fs, i);
+		o->etag = strdup(i->etag);
+		if (!o->key || !o->etag)
+			return -ENOMEM;
+	}
+	return writer_open_locked(fs, i, o->r.tid, append, &o->handle);
+}
+
+/* The file is a file being written already; with an error it is no more. */
+static void write_start(struct open *o, int err, const struct upload_base *base)
+{
+	struct fuse_file_info fi = {.direct_io = 1};
+
+	if (err == 0 && writer_done(o->handle, &err) && err == 0)
+		err = -EIO; /* the mount is about to end */
+	if (err == 0)
+		err = writer_start(o->handle, base);
+	if (err < 0)
+		writer_fail(o->handle, err);
+	open_end(o, err, &fi);
+}
+
+static void on_base(struct s3_call *c)
+{
+	struct open *o = container_of(c, struct open, head.call);
+	const struct upload_base base = {.object = o->head.object, .sum = o->head.sum};
+	int err = c->error.err;
+
+	if (err == -ENOENT || (err == 0 && strcmp(base.object.etag, o->etag) != 0))
+		err = -ESTALE; /* the kernel looks the name up again and comes back */
+	else
+		err = resolve_errno(err);
+	write_start(o, err, &base);
+}
+
+static void ask_base(struct open *o)
+{
+	o->head = (struct s3_head_call){.call.done = on_base, .key = o->key, .checksum = true};
+	s3_head(o->r.fs->config.client, loop_current(), &o->head);
 }
 
 static void open_step(struct open *o)
@@ -231,13 +309,10 @@ static void open_step(struct open *o)
 		open_end(o, r, NULL);
 	} else if (!write) {
 		pf_open(fs->config.pf, &o->pf);
+	} else if (o->handle->goes_on) {
+		ask_base(o);
 	} else {
-		struct fuse_file_info fi = {.direct_io = 1};
-
-		r = writer_start(o->handle);
-		if (r < 0)
-			writer_fail(o->handle, r);
-		open_end(o, r, &fi);
+		write_start(o, 0, NULL);
 	}
 }
 
@@ -313,6 +388,7 @@ static int add_locked(struct fs *fs, uint64_t parent, const char *name, int flag
 	return 0;
 }
 
+/* `e` is filled for a writer, whom the kernel gets to know now. */
 static int create_locked(struct fs *fs, uint64_t parent, const char *name, int flags, pid_t tid,
 			 struct fuse_entry_param *e, struct handle **ret)
 {
@@ -324,17 +400,55 @@ static int create_locked(struct fs *fs, uint64_t parent, const char *name, int f
 	r = add_locked(fs, parent, name, flags, &i);
 	if (r < 0)
 		return r;
-	if ((flags & O_ACCMODE) == O_RDONLY)
-		r = -EPERM; /* an empty file that nobody writes can be neither read nor sent */
-	else
-		r = writer_open_locked(fs, i, tid, ret);
+	r = writer_open_locked(fs, i, tid, /* goes_on= */ false, ret);
 	if (r < 0) {
 		itable_detach(&fs->table, i);
 		return r;
 	}
-	i->nlookup++;
-	attr_entry_locked(fs, i, e);
+	if (!reads_only(flags)) {
+		i->nlookup++;
+		attr_entry_locked(fs, i, e);
+	}
 	return 0;
+}
+
+static void on_created(struct writer_wait *w, int err)
+{
+	struct open *o = container_of(w, struct open, wait);
+
+	if (err < 0)
+		open_end(o, err, NULL);
+	else
+		open_step(o);
+}
+
+/* Uploads the empty object of `h`, whose reference it takes over, and opens it for reading. */
+static void create_empty(const struct request *r, struct handle *h, int flags)
+{
+	struct fs *fs = r->fs;
+	struct open *o = calloc(1, sizeof(*o));
+
+	if (!o) {
+		struct request failed = *r;
+
+		writer_fail(h, -ENOMEM);
+		handle_unref(h);
+		(void)reply_err(&failed, -ENOMEM);
+		return;
+	}
+	o->r = *r;
+	o->r.free = open_free;
+	list_init(&o->r.watch_node);
+	o->flags = flags & O_DIRECT; /* nothing is left to create or truncate */
+	o->created = true;
+	o->wait.done = on_created;
+	{
+		WITH_LOCK(&fs->lock);
+		o->inode = inode_ref(h->inode);
+	}
+	request_watch(&o->r);
+	writer_finish(h, &o->wait);
+	handle_unref(h);
 }
 
 void open_create(struct fs *fs, fuse_req_t req, uint64_t parent, const char *name,
@@ -352,7 +466,11 @@ void open_create(struct fs *fs, fuse_req_t req, uint64_t parent, const char *nam
 		err = create_locked(fs, parent, name, want->flags, r.tid, &e, &h);
 	}
 	if (err == 0)
-		err = writer_start(h);
+		err = writer_start(h, NULL);
+	if (err == 0 && reads_only(want->flags)) {
+		create_empty(&r, h, want->flags);
+		return;
+	}
 	if (err < 0) {
 		(void)reply_err(&r, err);
 	} else {
@@ -361,7 +479,7 @@ void open_create(struct fs *fs, fuse_req_t req, uint64_t parent, const char *nam
 	}
 	if (err < 0 && h) {
 		writer_fail(h, err);
-		{
+		if (!reads_only(want->flags)) {
 			WITH_LOCK(&fs->lock);
 			itable_forget(&fs->table, h->inode, 1);
 		}

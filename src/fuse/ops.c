@@ -114,9 +114,8 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		       struct fuse_file_info *fi)
 {
-	(void)fi;
 	if (!denied(req, "setattr", ino))
-		attr_set(fs_of(req), req, ino, attr, to_set);
+		attr_set(fs_of(req), req, ino, attr, to_set, fi != NULL);
 }
 
 static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)

@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/cleanup.h"
+#include "base/log.h"
 #include "fuse/find.h"
 #include "fuse/handle.h"
 #include "fuse/io.h"
@@ -43,6 +45,13 @@ static void note_end(struct handle *h)
 	h->inode->data_seen = true;
 }
 
+/* The kernel has pages of wrong bytes: the next open makes it drop them. */
+static void forget_pages(struct handle *h)
+{
+	WITH_LOCK(&h->fs->lock);
+	h->inode->opened = h->inode->data_seen = false;
+}
+
 static void on_read(struct pf_read *p)
 {
 	struct read *rd = container_of(p, struct read, pf);
@@ -53,13 +62,33 @@ static void on_read(struct pf_read *p)
 	if (p->err < 0) {
 		if (p->err == -ESTALE) /* the next open gets the new version, whatever the TTL */
 			find_stale(rd->handle->fs, rd->handle->inode);
-		(void)reply_err(&rd->r, p->err);
+		if (p->err == -EBADMSG)
+			forget_pages(rd->handle);
+		(void)reply_err(&rd->r, p->err == -EBADMSG ? -EIO : p->err);
 	} else {
 		if (end >= rd->handle->size && end > p->offset && !rd->handle->direct)
 			note_end(rd->handle);
 		(void)reply_data(&rd->r, p->iov, p->niov);
 	}
 	request_unref(&rd->r);
+}
+
+/* The rule that was broken is named once per file. */
+static void refuse(struct request *r, struct handle *h)
+{
+	_cleanup_(freep) char *key = NULL;
+
+	{
+		WITH_LOCK(&h->fs->lock);
+		if (!h->read_refused)
+			key = fs_key_locked(h->fs, h->inode);
+		h->read_refused = r->told = true;
+	}
+	if (key)
+		log_warn(LOG_FUSE,
+			 "read of %s, which is being written: it can be read when it is closed, "
+			 "by who opens it anew",
+			 key);
 }
 
 void io_read(struct fs *fs, fuse_req_t req, uint64_t ino, size_t len, uint64_t offset,
@@ -71,6 +100,8 @@ void io_read(struct fs *fs, fuse_req_t req, uint64_t ino, size_t len, uint64_t o
 	int err = h->write ? -EBADF : handle_reactivate(h);
 
 	request_init(&r, fs, req, "read", ino);
+	if (h->write)
+		refuse(&r, h);
 	if (err < 0) {
 		(void)reply_err(&r, err);
 		return;
@@ -88,6 +119,7 @@ void io_read(struct fs *fs, fuse_req_t req, uint64_t ino, size_t len, uint64_t o
 	rd->pf = (struct pf_read){
 		.offset = offset,
 		.len = len < PF_READ_MAX ? len : PF_READ_MAX,
+		.uncached = h->direct,
 		.done = on_read,
 	};
 	request_watch(&rd->r);

@@ -3,7 +3,8 @@
 /*
  * Answers to the kernel, by writev on the calling thread. An error that means
  * trouble is a line at warn level with the operation and the key, limited by
- * log.h; the everyday ones (a missing name, a refused flag) are debug lines.
+ * log.h; the everyday ones (a missing name, a refused flag) and those that the log
+ * has explained already are debug lines.
  */
 #include "fuse/reply.h"
 
@@ -15,8 +16,10 @@
 #include "fuse/request.h"
 #include "fuse/state.h"
 
-static bool everyday(int err)
+static bool everyday(const struct request *r, int err)
 {
+	if (r->told)
+		return true;
 	switch (err) {
 	case -ENOENT:
 	case -EEXIST:
@@ -40,7 +43,7 @@ static void log_failure(struct request *r, int err)
 	struct fs *fs = r->fs;
 	_cleanup_(freep) char *key = NULL;
 
-	if (!log_on(LOG_FUSE, everyday(err) ? LOG_DEBUG : LOG_WARN))
+	if (!log_on(LOG_FUSE, everyday(r, err) ? LOG_DEBUG : LOG_WARN))
 		return;
 	{
 		WITH_LOCK(&fs->lock);
@@ -49,7 +52,7 @@ static void log_failure(struct request *r, int err)
 		if (i)
 			key = fs_key_locked(fs, i);
 	}
-	if (everyday(err))
+	if (everyday(r, err))
 		log_debug(LOG_FUSE, "%s ino=%llu key=%s: %s", r->op, (unsigned long long)r->ino,
 			  key ? key : "?", strerror(-err));
 	else

@@ -39,6 +39,7 @@ struct request {
 	_Atomic bool claimed;
 
 	bool watched; /* owner only, until it is shared */
+	bool told;    /* the log has said before why this fails */
 
 	/* under fs->watch.lock */
 	struct list watch_node;

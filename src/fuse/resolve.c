@@ -24,6 +24,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "fuse/listing.h"
 #include "fuse/negative.h"
 #include "fuse/reconcile.h"
 #include "fuse/state.h"
@@ -43,6 +44,7 @@ struct resolve {
 	struct s3_head_call head;
 	struct s3_list_call list;
 	bool head_asked, head_done, list_done, is_dir;
+	uint64_t list_asked_at, list_took; /* 0: none came */
 	int err;
 	unsigned tries;
 
@@ -197,6 +199,8 @@ static void finish(struct resolve *v, const struct found *found)
 		log_failure(v);
 	{
 		WITH_LOCK(&fs->lock);
+		if (v->list_took)
+			listing_took_locked(fs, v->list_took, 0);
 		again = v->stale && v->tries < RETRIES && r == 0;
 		v->stale = false;
 		if (!again) {
@@ -263,6 +267,7 @@ static void on_list(struct s3_call *c)
 	struct s3_page *page = v->list.page;
 
 	v->list_done = true;
+	v->list_took = clock_now() - v->list_asked_at;
 	/* 404 of a listing is the bucket's, not the name's */
 	v->err = resolve_errno(c->error.err == -ENOENT ? -EIO : c->error.err);
 	if (page) {
@@ -290,6 +295,8 @@ void resolve_start(struct resolve *v)
 	};
 	if (!v->known_dir || v->list_done)
 		ask_head(v);
+	v->list_took = 0;
+	v->list_asked_at = clock_now();
 	if (!v->list_done)
 		s3_list(v->fs->config.client, loop_current(), &v->list);
 }

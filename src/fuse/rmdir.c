@@ -6,7 +6,7 @@
  *   directory                                  answer
  *   missing / a file                           ENOENT / ENOTDIR
  *   has children that exist only here          ENOTEMPTY
- *   exists only here                           removed
+ *   made here and never on the server          removed
  *   on the server: nothing below it any more   removed
  *   on the server: only its marker object      the marker is deleted, removed;
  *                                              EPERM without --allow-delete
@@ -121,6 +121,11 @@ static void on_list(struct s3_call *c)
 		d->del = (struct s3_delete_call){.call.done = on_deleted, .key = d->key};
 		s3_delete(fs->config.client, loop_current(), &d->del);
 	} else {
+		{
+			WITH_LOCK(&fs->lock);
+			if (d->child->state == INODE_LOCAL)
+				itable_set_state(&fs->table, d->child, INODE_REMOTE);
+		}
 		rmdir_end(d, -EPERM);
 	}
 }
@@ -134,7 +139,8 @@ static int check_locked(struct fs *fs, struct rmdir *d)
 		return -ENOTDIR;
 	if (!list_empty(&i->dir->locals))
 		return -ENOTEMPTY;
-	if (i->state == INODE_LOCAL)
+	/* one that is kept was on the server, and another client may have filled it again */
+	if (i->state == INODE_LOCAL && !i->keep)
 		return remove_locked(fs, d);
 	d->key = fs_key_locked(fs, i);
 	return d->key ? -EAGAIN : -ENOMEM;

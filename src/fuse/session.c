@@ -10,8 +10,8 @@
  *
  * One request per wake-up: reading on until EAGAIN costs a failing read each
  * time. A poll that is armed on a readable descriptor fires at once, so that
- * none is lost. The buffer is the receiver's own: whatever outlives the call is
- * copied by the handlers.
+ * none is lost. The inbox is the receiver's own: whatever outlives the call is
+ * copied by the handlers, or exchanged.
  */
 #include "fuse/session.h"
 
@@ -22,18 +22,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "fuse/api.h"
+#include "fuse/guard.h"
+#include "fuse/inbox.h"
 #include "fuse/mount.h"
 #include "fuse/ops.h"
 #include "fuse/poke.h"
 #include "fuse/state.h"
+#include "prefetch/prefetch.h"
 
-#define BUFFER_SIZE   (SESSION_MAX_WRITE + (size_t)64 * 1024)
 #define READ_AHEAD_KB 1024
 #define READ_TRIES    8 /* reads that were interrupted */
 #define STOP_WAIT     (2 * NSEC_PER_SEC)
@@ -42,10 +44,10 @@ struct receiver {
 	/* set at creation */
 	struct fs *fs;
 	struct loop *loop;
-	void *buffer;
 	struct loop_task start, stop;
 
 	/* owner loop only */
+	struct inbox inbox;
 	struct loop_op poll;
 	bool running;
 
@@ -89,11 +91,11 @@ static void after_init(struct session *s)
 static void receive(struct receiver *rx)
 {
 	struct session *s = &rx->fs->session;
-	struct fuse_buf buf = {.mem = rx->buffer};
+	struct fuse_buf buf = {.mem = rx->inbox.request};
 	ssize_t n = -1;
 
 	for (unsigned i = 0; n < 0 && i < READ_TRIES; i++) {
-		n = read(s->fd, rx->buffer, BUFFER_SIZE);
+		n = inbox_read(&rx->inbox, s->fd);
 		/* ENOENT: the request was interrupted before it was read */
 		if (n < 0 && errno != EINTR && errno != ENOENT)
 			break;
@@ -160,7 +162,7 @@ int fs_mount(struct fs *fs, const char *dir, char *why, size_t why_len)
 	char path[32];
 	int r, fd;
 
-	r = mount_open(&fs->config, dir, why, why_len, &s->dir, &fd);
+	r = mount_open(&fs->config, dir, why, why_len, &s->dir, &fd, &s->guard);
 	if (r < 0)
 		return r;
 	if (fs->config.debug_fuse)
@@ -182,23 +184,47 @@ int fs_mount(struct fs *fs, const char *dir, char *why, size_t why_len)
 
 static int receiver_init(struct receiver *rx, struct fs *fs, struct loop *loop)
 {
-	void *mem =
-		mmap(NULL, BUFFER_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int r = inbox_init(&rx->inbox);
 
-	if (mem == MAP_FAILED)
-		return -errno;
+	if (r < 0)
+		return r;
 	rx->fs = fs;
 	rx->loop = loop;
-	rx->buffer = mem;
 	rx->start.run = on_start;
 	rx->stop.run = on_stop;
 	return 0;
+}
+
+/* Without slabs a write costs one copy more. */
+static int get_slabs(struct session *s, struct budget *budget)
+{
+	s->slabs = calloc(s->nreceivers, sizeof(*s->slabs));
+	if (!s->slabs)
+		return -ENOMEM;
+	if (!budget_keep(budget, s->slabs, s->nreceivers)) {
+		free(take_ptr(&s->slabs));
+		return 0;
+	}
+	for (unsigned i = 0; i < s->nreceivers; i++)
+		s->receivers[i].inbox.slab = &s->slabs[i];
+	return 0;
+}
+
+void **session_slab(struct session *s, const char *data)
+{
+	const struct loop *here = loop_current();
+
+	for (unsigned i = 0; i < s->nreceivers; i++)
+		if (s->receivers[i].loop == here)
+			return inbox_slab(&s->receivers[i].inbox, data);
+	return NULL;
 }
 
 int fs_serve(struct fs *fs, void (*on_ended)(void *arg), void *arg)
 {
 	struct session *s = &fs->session;
 	unsigned n = fs->config.nloops;
+	int r;
 
 	s->on_ended = on_ended;
 	s->arg = arg;
@@ -209,12 +235,14 @@ int fs_serve(struct fs *fs, void (*on_ended)(void *arg), void *arg)
 	if (!s->receivers)
 		return -ENOMEM;
 	for (; s->nreceivers < n; s->nreceivers++) {
-		int r = receiver_init(&s->receivers[s->nreceivers], fs,
-				      fs->config.loops[s->nreceivers]);
-
+		r = receiver_init(&s->receivers[s->nreceivers], fs,
+				  fs->config.loops[s->nreceivers]);
 		if (r < 0)
 			return r;
 	}
+	r = get_slabs(s, fs->config.budget);
+	if (r < 0)
+		return r;
 	for (unsigned i = 0; i < n; i++)
 		loop_post(s->receivers[i].loop, &s->receivers[i].start);
 	return 0;
@@ -253,11 +281,15 @@ void fs_unmount(struct fs *fs)
 void session_fini(struct session *s)
 {
 	for (unsigned i = 0; i < s->nreceivers; i++)
-		(void)munmap(s->receivers[i].buffer, BUFFER_SIZE);
+		inbox_fini(&s->receivers[i].inbox);
+	if (s->slabs)
+		budget_release(s->receivers->fs->config.budget, s->slabs, s->nreceivers);
+	free(s->slabs);
 	free(s->receivers);
 	if (s->stopped_fd >= 0)
 		(void)close(s->stopped_fd);
 	if (s->fuse)
 		fuse_session_destroy(s->fuse); /* closes the device */
+	guard_end(s->guard);
 	free(s->dir);
 }

@@ -24,10 +24,12 @@ struct session {
 	struct fuse_session *fuse;
 	char *dir; /* where it is mounted; NULL when the caller mounted it */
 	int fd;	   /* the device; owned by `fuse` */
+	int guard; /* the leash of --auto-unmount's guard, or -1 */
 
 	/* set by fs_serve */
 	struct receiver *receivers; /* one per loop */
 	unsigned nreceivers;
+	void **slabs; /* of the budget, one per receiver; NULL: none were to be had */
 	void (*on_ended)(void *arg);
 	void *arg;
 	int stopped_fd; /* eventfd: a receiver has stopped */
@@ -38,6 +40,12 @@ struct session {
 	_Atomic bool init_done; /* INIT was seen */
 	_Atomic bool ra_set;	/* the read-ahead was looked after */
 };
+
+/*
+ * Inside a write call: the slab that its payload has landed in, for
+ * upload_write's `slab`. NULL: it is at `data`.
+ */
+void **session_slab(struct session *s, const char *data);
 
 /* Closes the device and frees the rest; no loop runs any more. */
 void session_fini(struct session *s);

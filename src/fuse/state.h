@@ -33,11 +33,17 @@ struct fs {
 	struct upload_orphans *orphans;
 	struct upload_strays *strays;
 	struct mime *mime;
-	_Atomic uint64_t overcommit_at; /* see upload.h */
-	uid_t owner;			/* who mounted */
-	uint64_t ttl;			/* of names and attributes, nanoseconds */
-	bool revalidate;		/* every open asks the server */
+	_Atomic uint64_t overcommit_at; /* see upload.h, as is the next */
+	_Atomic unsigned parts_sending;
+	_Atomic bool equal_parts;
+	uid_t owner;	  /* who mounted */
+	uint64_t ttl;	  /* of names and attributes, nanoseconds */
+	bool revalidate;  /* every open asks the server */
+	bool directory;	  /* the bucket is a directory bucket */
+	bool appends;	  /* files may be appended to */
 	bool check_owner; /* requests of other users are refused here; set by fs_mount */
+
+	_Atomic bool no_rename; /* the server has said so */
 
 	struct session session;
 	struct watch watch;
@@ -53,8 +59,11 @@ struct fs {
 	unsigned npages;
 	struct list page_starts; /* made under the lock, to be requested: listing_start */
 	size_t page_keys;	 /* entries of all of them */
-	struct list handles;	 /* every open file handle: handle.node */
-	unsigned uploads;	 /* write handles whose upload has not ended */
+	/* the shortest time that a LIST took, in this while and the one before: listing.c */
+	uint64_t list_least[2], list_since;
+	unsigned lists_done;
+	struct list handles; /* every open file handle: handle.node */
+	unsigned uploads;    /* write handles whose upload has not ended */
 	unsigned uploads_lost;
 	bool draining;
 	struct list dirhandles; /* every open directory handle: readdir.c */

@@ -18,8 +18,9 @@
  * part) or for one of too many buffered parts to be sent.
  *
  * If every upload waits for memory that other half-filled parts hold, nobody
- * would ever move (a program may write to a hundred files in turn): then one
- * part per second is filled from the heap, beyond the budget, and logged.
+ * would ever move (a program may write to hundreds of files in turn): while no
+ * part of any upload is being sent, one part after another gets memory from the
+ * heap, beyond the budget, and the log says so.
  */
 #include <errno.h>
 #include <string.h>
@@ -56,10 +57,12 @@ void after_run(struct upload *u, struct after *a)
 	}
 }
 
+/* The upload has ended: all who wait for it, or for a part of it, are told. */
 static void answer_finishers_locked(struct upload *u, struct after *a)
 {
 	struct list *n;
 
+	list_splice(&u->finishers, &u->committers);
 	list_for_each (n, &u->finishers) {
 		struct upload_finish *f = list_entry(n, struct upload_finish, node);
 
@@ -71,6 +74,8 @@ static void answer_finishers_locked(struct upload *u, struct after *a)
 
 void upload_drop_part_locked(struct upload *u, struct upload_part *p, struct after *a)
 {
+	if (p->sending && u->config->sending)
+		(void)atomic_fetch_sub(u->config->sending, 1);
 	list_append(&a->trash, &p->node);
 	u->buffered--;
 }
@@ -133,7 +138,7 @@ static void put_locked(struct upload *u, struct after *a)
  * One full part may be the whole object: the multipart upload begins with the
  * second part.
  */
-void upload_pump_locked(struct upload *u, struct after *a)
+static void pump_whole_locked(struct upload *u, struct after *a)
 {
 	bool ending = u->state == FINISHING && !u->writing;
 
@@ -160,6 +165,16 @@ void upload_pump_locked(struct upload *u, struct after *a)
 		upload_complete_locked(u);
 }
 
+const struct upload_kind upload_whole = {
+	.pump_locked = pump_whole_locked,
+	.parts_max = S3_PARTS_MAX,
+};
+
+void upload_pump_locked(struct upload *u, struct after *a)
+{
+	u->kind->pump_locked(u, a);
+}
+
 void upload_done_locked(struct upload *u, const struct s3_object *object, struct after *a)
 {
 	u->state = DONE;
@@ -183,6 +198,21 @@ void upload_finish(struct upload *u, struct upload_finish *f)
 	after_run(u, &a);
 }
 
+void upload_commit(struct upload *u, struct upload_finish *f)
+{
+	struct after a;
+
+	after_init(&a);
+	lock_take(&u->lock);
+	f->mark = u->size;
+	list_append(&u->committers, &f->node);
+	if (u->state == DONE || u->state == FAILED)
+		answer_finishers_locked(u, &a);
+	upload_pump_locked(u, &a);
+	lock_drop(&u->lock);
+	after_run(u, &a);
+}
+
 void upload_abort(struct upload *u, int err)
 {
 	struct after a;
@@ -195,9 +225,16 @@ void upload_abort(struct upload *u, int err)
 	after_run(u, &a);
 }
 
-int upload_new(const struct upload_config *config, const char *key, struct upload **ret)
+static bool parts_are_fixed(const struct upload_config *c)
+{
+	return c->fixed_part_size || (c->equal_parts && atomic_load(c->equal_parts));
+}
+
+int upload_alloc(const struct upload_config *config, const char *key,
+		 const struct upload_kind *kind, struct upload **ret)
 {
 	struct upload *u = calloc(1, sizeof(*u));
+	uint64_t most;
 
 	if (!u)
 		return -ENOMEM;
@@ -206,12 +243,12 @@ int upload_new(const struct upload_config *config, const char *key, struct uploa
 		free(u);
 		return -ENOMEM;
 	}
+	u->kind = kind;
 	u->config = config;
-	/* Parts wait in memory until the server has them: there must be room for others. */
-	u->max_part = config->fixed_part_size
-			      ? config->part_size
-			      : max_u64(config->part_size, budget_limit(config->budget) / 4);
-	u->max_part = min_u64(u->max_part, S3_PART_MAX);
+	/* Parts wait in memory until the server has them, and the budget gives no more at once. */
+	most = min_u64(round_down(budget_limit(config->budget) / 2, PF_SLAB), S3_PART_MAX);
+	u->first_part = min_u64(config->part_size, most);
+	u->max_part = parts_are_fixed(config) ? u->first_part : most;
 	u->attrs = config->attrs;
 	if (config->mime)
 		u->attrs.content_type = mime_type(config->mime, key);
@@ -221,8 +258,14 @@ int upload_new(const struct upload_config *config, const char *key, struct uploa
 	lock_init(&u->lock, RANK_UPLOAD);
 	list_init(&u->queue);
 	list_init(&u->finishers);
+	list_init(&u->committers);
 	*ret = u;
 	return 0;
+}
+
+int upload_new(const struct upload_config *config, const char *key, struct upload **ret)
+{
+	return upload_alloc(config, key, &upload_whole, ret);
 }
 
 enum s3_sum_kind upload_sum_kind(const struct upload *u)
@@ -244,6 +287,7 @@ struct upload *upload_ref(struct upload *u)
 static void free_upload(struct upload *u)
 {
 	upload_part_free(u->filling, u->config->budget);
+	free(u->append);
 	free(u->parts);
 	free(u->upload_id);
 	free(u->key);

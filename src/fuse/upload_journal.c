@@ -5,7 +5,7 @@
  * lock knows that the owner is gone. Lines, texts percent-encoded:
  *
  *	S scope		first line; a file without it is not touched
- *	+ id key	created
+ *	+ id key	created, or about to be
  *	- id		gone
  *
  * Written by small appends to the page cache, on whichever thread; rewritten when
@@ -151,7 +151,7 @@ void upload_journal_add(struct upload_journal *j, const char *key, const char *i
 	WITH_LOCK(&j->lock);
 	if (find(&j->entries, id) || add_entry(&j->entries, key, id) < 0)
 		return;
-	j->count++;
+	j->count += id[0] != UPLOAD_INTENT;
 	write_locked(j, &b);
 }
 
@@ -167,9 +167,9 @@ void upload_journal_remove(struct upload_journal *j, const char *id)
 	e = find(&j->entries, id);
 	if (!e)
 		return;
+	j->count -= id[0] != UPLOAD_INTENT;
 	list_del(&e->node);
 	entry_free(e);
-	j->count--;
 	if (j->size > REWRITE_AT && j->size / 1024 > j->count)
 		rewrite_locked(j);
 	else
@@ -411,7 +411,7 @@ void upload_journal_close(struct upload_journal *j)
 
 	if (!j)
 		return;
-	if (j->fd >= 0 && j->count == 0)
+	if (j->fd >= 0 && list_empty(&j->entries))
 		(void)unlinkat(j->dir, j->name, 0);
 	while ((n = list_pop(&j->entries)))
 		entry_free(list_entry(n, struct entry, node));

@@ -6,6 +6,7 @@
  *
  *	upload_journal_new(&j);
  *	upload_journal_open(j, NULL, scope, on_left, arg);
+ *	upload_journal_add(j, key, intent);	(about to be created: UPLOAD_INTENT and a text)
  *	upload_journal_add(j, key, id);		(created)
  *	upload_journal_remove(j, id);		(complete, or gone at the server)
  *	upload_journal_close(j);
@@ -19,6 +20,9 @@
 #include <stdbool.h>
 
 #include "base/macro.h"
+
+/* What an id begins with that is none yet: of an upload whose Create is under way. */
+#define UPLOAD_INTENT '?'
 
 struct upload_journal;
 
@@ -34,6 +38,7 @@ void upload_journal_open(struct upload_journal *j, const char *dir, const char *
 			 void (*left)(void *arg, const char *key, const char *id), void *arg);
 void upload_journal_add(struct upload_journal *j, const char *key, const char *id);
 void upload_journal_remove(struct upload_journal *j, const char *id);
+/* Uploads; intents do not count. */
 unsigned upload_journal_count(struct upload_journal *j);
 bool upload_journal_has(struct upload_journal *j, const char *id);
 /* The file goes if nothing is left in it. */

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define GROW_FROM  5000 /* parts of the first size: 10,000 parts are S3's limit */
-#define GROW_EVERY 1000
+#define GROW_EVERY 500
 #define STRIDE	   (16 * KIB) /* copied and summed while it is in the first cache */
 #define JOIN_FROM  (32 * KIB)
 
@@ -43,10 +43,11 @@ void upload_part_free(struct upload_part *p, struct budget *b)
 {
 	if (!p)
 		return;
-	for (unsigned i = p->borrowed; i < p->nslabs; i++)
-		free(p->slabs[i]);
+	for (unsigned i = 0; i < p->nslabs; i++)
+		if (i < p->lead || i >= p->lead + p->borrowed)
+			free(p->slabs[i]);
 	if (p->borrowed)
-		budget_put(b, p->slabs, p->borrowed);
+		budget_put(b, p->slabs + p->lead, p->borrowed);
 	free(p->iov);
 	free(p);
 }
@@ -96,11 +97,32 @@ size_t upload_part_fill(struct upload_part *p, const void *data, size_t len, uin
 	return copied;
 }
 
-int upload_part_overcommit(struct upload_part *p)
+bool upload_part_swap(struct upload_part *p, void **slab, uint64_t *whole)
 {
-	unsigned total = (unsigned)(p->capacity / PF_SLAB);
+	uint64_t i = p->used / PF_SLAB;
+	void *full = *slab;
 
-	while (p->nslabs < total) {
+	if (p->used % PF_SLAB || i < p->lead || i >= p->lead + p->borrowed)
+		return false;
+	*slab = p->slabs[i];
+	p->slabs[i] = full;
+	p->used += PF_SLAB;
+	add_sum(p, full, PF_SLAB, s3_sum(p->sum.kind, 0, full, PF_SLAB), whole);
+	return true;
+}
+
+void upload_part_lend(struct upload_part *p, unsigned n)
+{
+	if (p->borrowed == 0)
+		p->lead = p->nslabs;
+	p->nslabs += n;
+	p->borrowed += n;
+}
+
+int upload_part_overcommit(struct upload_part *p, uint64_t most)
+{
+	p->capacity = max_u64(p->nslabs * PF_SLAB, min_u64(p->capacity, most));
+	for (unsigned n = upload_part_wants(p); n; n--) {
 		void *slab = malloc(PF_SLAB);
 
 		if (!slab)

@@ -20,10 +20,11 @@ struct upload_part {
 	unsigned number;   /* from 1 */
 	uint64_t capacity; /* bytes, multiple of PF_SLAB */
 	uint64_t used;
-	struct s3_body_sum sum; /* of the bytes that are in it */
-	unsigned nslabs;	/* slabs that are there */
-	unsigned borrowed;	/* the first so many are the budget's, the others our own */
-	struct iovec *iov;	/* filled by upload_part_seal */
+	struct s3_body_sum sum;	 /* of the bytes that are in it */
+	unsigned nslabs;	 /* slabs that are there */
+	unsigned lead, borrowed; /* so many of our own, then the budget's; the rest are our own */
+	bool sending;		 /* given to a request, which will end */
+	struct iovec *iov;	 /* filled by upload_part_seal */
 	struct loop_task task;
 	union {
 		struct s3_upload_part_call send;
@@ -49,14 +50,24 @@ unsigned upload_part_wants(const struct upload_part *p);
  * the bytes as they come, and *whole, of all before, is carried on.
  */
 size_t upload_part_fill(struct upload_part *p, const void *data, size_t len, uint64_t *whole);
-/* Takes the missing slabs from the heap instead of the budget. 0 or -ENOMEM. */
-int upload_part_overcommit(struct upload_part *p) must_check;
+/*
+ * Takes the full slab at *slab as the next PF_SLAB bytes and leaves an empty one
+ * there. False: they would not begin in an empty slab of the budget.
+ */
+bool upload_part_swap(struct upload_part *p, void **slab, uint64_t *whole);
+/* `n` slabs of the budget were put behind those that are there. */
+void upload_part_lend(struct upload_part *p, unsigned n);
+/*
+ * Takes the slabs that upload_part_wants from the heap instead of the budget; the
+ * part gets no larger than `most`, a multiple of PF_SLAB. 0 or -ENOMEM.
+ */
+int upload_part_overcommit(struct upload_part *p, uint64_t most) must_check;
 /* The filled bytes as iovecs in p->iov; *ret_n entries. 0 or -ENOMEM. */
 int upload_part_seal(struct upload_part *p, unsigned *ret_n) must_check;
 
 /*
  * Size of part `number` of a stream of unknown length: `first` up to part 5,000,
- * then doubled every 1,000 parts, at most `most`.
+ * then doubled every 500 parts, at most `most`.
  */
 uint64_t upload_part_capacity(unsigned number, uint64_t first, uint64_t most);
 

@@ -18,16 +18,36 @@
 #include "fuse/upload_state.h"
 #include "fuse/upload_stray.h"
 
-static void report(struct upload *u, const char *what, const struct s3_error *e)
+/* The one line that says why there is no object: what fails after it is no news. */
+static void fail_locked(struct upload *u, const char *what, const struct s3_error *e,
+			struct after *a)
 {
 	char text[512];
 
-	s3_error_format(e, text, sizeof(text));
-	log_err(LOG_FUSE, "upload of %s failed at %s: %s (upload id %s)", u->key, what, text,
-		u->upload_id ? u->upload_id : "none");
+	if (u->state != FAILED && u->state != DONE) {
+		s3_error_format(e, text, sizeof(text));
+		log_err(LOG_FUSE,
+			"upload of %s failed at %s: %s (upload id %s, %llu bytes written)", u->key,
+			what, text, u->upload_id ? u->upload_id : "none",
+			(unsigned long long)u->size);
+	}
+	upload_fail_locked(u, e->err, a);
 }
 
-static void request_over(struct upload *u, struct after *a)
+/* While this is not 0 there is memory that comes back, whatever the server does. */
+static void count_sending(const struct upload_config *c, int n)
+{
+	if (c->sending)
+		(void)atomic_fetch_add(c->sending, (unsigned)n);
+}
+
+static void note_sending(struct upload_part *p)
+{
+	p->sending = true;
+	count_sending(p->upload->config, 1);
+}
+
+void upload_request_over(struct upload *u, struct after *a)
 {
 	upload_pump_locked(u, a);
 	lock_drop(&u->lock);
@@ -59,21 +79,18 @@ static void on_part_sent(struct s3_call *c)
 	struct upload_part *p = container_of(c, struct upload_part, call.send.call);
 	struct upload *u = p->upload;
 	struct after a;
-	int r = c->error.err;
 
 	after_init(&a);
-	if (r < 0)
-		report(u, "UploadPart", &c->error);
 	lock_take(&u->lock);
-	if (r == 0)
-		r = store_part_locked(u, p->number, &p->call.send.part);
+	if (c->error.err == 0)
+		c->error.err = store_part_locked(u, p->number, &p->call.send.part);
+	if (c->error.err < 0)
+		fail_locked(u, "UploadPart", &c->error, &a);
 	u->in_flight--;
 	upload_drop_part_locked(u, p, &a);
-	if (r < 0)
-		upload_fail_locked(u, r, &a);
 	if (u->waiting == TURN)
 		upload_wake_writer_locked(u, &a);
-	request_over(u, &a);
+	upload_request_over(u, &a);
 }
 
 static void send_part(struct loop_task *t)
@@ -105,17 +122,14 @@ static void on_put(struct s3_call *c)
 	struct after a;
 
 	after_init(&a);
-	if (c->error.err < 0)
-		report(u, "PutObject", &c->error);
 	lock_take(&u->lock);
 	u->requesting = false;
-	if (c->error.err < 0) {
-		upload_fail_locked(u, c->error.err, &a);
-	} else {
+	if (c->error.err < 0)
+		fail_locked(u, "PutObject", &c->error, &a);
+	else
 		upload_done_locked(u, &p->call.put.object, &a);
-	}
 	upload_drop_part_locked(u, p, &a);
-	request_over(u, &a);
+	upload_request_over(u, &a);
 }
 
 static void send_put(struct loop_task *t)
@@ -142,21 +156,23 @@ static void send_put(struct loop_task *t)
 static void on_created(struct s3_call *c)
 {
 	struct upload *u = container_of(c, struct upload, call.create.call);
+	const struct upload_config *config = u->config;
 	struct after a;
 
 	after_init(&a);
-	if (c->error.err < 0)
-		report(u, "CreateMultipartUpload", &c->error);
-	if (u->call.create.unclear)
-		upload_strays_add(u->config->strays, u->key, u->creating);
 	if (u->call.create.upload_id)
 		upload_journal_add(u->config->journal, u->key, u->call.create.upload_id);
+	if (u->call.create.unclear)
+		upload_strays_add(u->config->strays, u->key, u->creating, u->intent);
+	else
+		upload_journal_remove(u->config->journal, u->intent);
 	lock_take(&u->lock);
 	u->requesting = false;
 	u->upload_id = take_ptr(&u->call.create.upload_id);
 	if (c->error.err < 0)
-		upload_fail_locked(u, c->error.err, &a);
-	request_over(u, &a);
+		fail_locked(u, "CreateMultipartUpload", &c->error, &a);
+	upload_request_over(u, &a);
+	count_sending(config, -1); /* the parts that it held up are counted now */
 }
 
 static void send_create(struct loop_task *t)
@@ -164,11 +180,27 @@ static void send_create(struct loop_task *t)
 	struct upload *u = container_of(t, struct upload, task);
 
 	u->creating = clock_now();
+	upload_intent(u->intent);
+	upload_journal_add(u->config->journal, u->key, u->intent);
 	u->call.create = (struct s3_create_upload_call){.call = {.done = on_created},
 							.key = u->key,
 							.attrs = &u->attrs,
 							.sum = u->whole.kind};
 	s3_create_upload(u->config->client, u->home, &u->call.create);
+}
+
+/* Too late for this upload, in time for the next ones. */
+static void learn_of_refusal(struct upload *u, const struct s3_error *e)
+{
+	if (strcmp(e->code, "InvalidPart") != 0 || u->last_number < 3 || !u->config->equal_parts ||
+	    u->parts[0].size == u->parts[u->last_number - 2].size ||
+	    atomic_exchange(u->config->equal_parts, true))
+		return;
+	log_warn(LOG_FUSE,
+		 "the server seems to want parts of one size: from now on they do not grow, as "
+		 "with --fixed-part-size, and files reach %llu GiB; a larger --write-part-size "
+		 "takes them further",
+		 (unsigned long long)(u->first_part * S3_PARTS_MAX / GIB));
 }
 
 static void on_completed(struct s3_call *c)
@@ -178,17 +210,16 @@ static void on_completed(struct s3_call *c)
 
 	after_init(&a);
 	if (c->error.err < 0)
-		report(u, "CompleteMultipartUpload", &c->error);
+		learn_of_refusal(u, &c->error);
 	else
 		upload_journal_remove(u->config->journal, u->upload_id);
 	lock_take(&u->lock);
 	u->requesting = false;
-	if (c->error.err < 0) {
-		upload_fail_locked(u, c->error.err, &a);
-	} else {
+	if (c->error.err < 0)
+		fail_locked(u, "CompleteMultipartUpload", &c->error, &a);
+	else
 		upload_done_locked(u, &u->call.complete.object, &a);
-	}
-	request_over(u, &a);
+	upload_request_over(u, &a);
 }
 
 /* Whether what the server has, part by part, is what write(2) brought. */
@@ -239,7 +270,11 @@ static void on_aborted(struct s3_call *c)
 
 	after_init(&a);
 	if (c->error.err < 0) {
-		report(u, "AbortMultipartUpload", &c->error);
+		char text[512];
+
+		s3_error_format(&c->error, text, sizeof(text));
+		log_warn(LOG_FUSE, "upload %s of %s is not aborted yet: %s", u->upload_id, u->key,
+			 text);
 		upload_orphans_add(u->config->orphans, u->key, u->upload_id);
 	} else {
 		upload_journal_remove(u->config->journal, u->upload_id);
@@ -247,7 +282,7 @@ static void on_aborted(struct s3_call *c)
 	lock_take(&u->lock);
 	u->requesting = false;
 	free(take_ptr(&u->upload_id));
-	request_over(u, &a);
+	upload_request_over(u, &a);
 }
 
 static void send_abort(struct loop_task *t)
@@ -270,6 +305,7 @@ static void request_locked(struct upload *u, void (*send)(struct loop_task *t))
 
 void upload_create_locked(struct upload *u)
 {
+	count_sending(u->config, 1);
 	request_locked(u, send_create);
 }
 
@@ -288,6 +324,7 @@ void upload_put_locked(struct upload *u, struct upload_part *p)
 	assert(!u->requesting);
 	u->requesting = true;
 	(void)upload_ref(u);
+	note_sending(p);
 	p->task.run = send_put;
 	loop_post(u->home, &p->task);
 }
@@ -296,6 +333,7 @@ void upload_send_part_locked(struct upload *u, struct upload_part *p)
 {
 	u->in_flight++;
 	(void)upload_ref(u);
+	note_sending(p);
 	p->task.run = send_part;
 	loop_post(u->config->loops[u->next_loop++ % u->config->nloops], &p->task);
 }

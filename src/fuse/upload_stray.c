@@ -7,19 +7,26 @@
  * in the same seconds and then sends nothing would be mistaken for us; the bucket
  * is shared by that key already then, and the last to finish wins in any case.
  *
+ * The journal has an intent from before a Create is sent until its id is known, so
+ * that the mount after a crash looks for what was begun in that moment.
+ *
  * One entry at a time, on one loop: ListMultipartUploads, then ListParts for each
  * candidate, then the orphans' list takes it.
  */
 #include "fuse/upload_stray.h"
 
 #include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/lock.h"
 #include "base/log.h"
+#include "base/parse.h"
 #include "fuse/upload_journal.h"
 #include "fuse/upload_orphan.h"
 #include "s3/s3.h"
@@ -28,10 +35,12 @@
 #define LOOK_AFTER (20 * NSEC_PER_SEC)
 #define TRIES	   5
 #define SLACK_S	   2 /* the server tells whole seconds */
+#define CALL_MAX   (120 * NSEC_PER_SEC)
 
 struct stray {
 	struct list node;
-	char *key;
+	char *key, *intent;
+	char *prefix; /* under which the server lists its uploads */
 	uint64_t since, until, due;
 	unsigned tries;
 };
@@ -64,6 +73,8 @@ static void work(struct upload_strays *s);
 static void stray_free(struct stray *x)
 {
 	free(x->key);
+	free(x->intent);
+	free(x->prefix);
 	free(x);
 }
 
@@ -72,6 +83,7 @@ static void over(struct upload_strays *s)
 	s3_uploads_free(s->uploads.uploads, s->uploads.nuploads);
 	s->uploads.uploads = NULL;
 	s->uploads.nuploads = 0;
+	upload_journal_remove(s->journal, s->current->intent);
 	stray_free(s->current);
 	s->current = NULL;
 	{
@@ -178,7 +190,7 @@ static void work(struct upload_strays *s)
 		return;
 	}
 	s->uploads = (struct s3_list_uploads_call){.call = {.done = on_uploads},
-						   .prefix = s->current->key};
+						   .prefix = s->current->prefix};
 	s3_list_uploads(s->client, s->loop, &s->uploads);
 }
 
@@ -202,36 +214,94 @@ static void on_task(struct loop_task *t)
 	work(s);
 }
 
-void upload_strays_add(struct upload_strays *s, const char *key, uint64_t since)
+/* Directory buckets list only what is below a prefix that ends in '/', or everything. */
+static char *prefix_of(const struct upload_strays *s, const char *key)
+{
+	const char *slash = strrchr(key, '/');
+
+	if (!s3_client_is_directory(s->client))
+		return strdup(key);
+	return strndup(key, slash ? (size_t)(slash - key) + 1 : 0);
+}
+
+static struct stray *stray_new(const struct upload_strays *s, const char *key, const char *intent,
+			       uint64_t since)
+{
+	struct stray *x = calloc(1, sizeof(*x));
+
+	if (!x)
+		return NULL;
+	x->key = strdup(key);
+	x->intent = strdup(intent);
+	x->prefix = prefix_of(s, key);
+	x->since = since;
+	x->until = clock_now();
+	x->due = x->until + LOOK_AFTER;
+	if (x->key && x->intent && x->prefix)
+		return x;
+	stray_free(x);
+	return NULL;
+}
+
+static void add(struct upload_strays *s, struct stray *x)
+{
+	bool post;
+
+	{
+		WITH_LOCK(&s->lock);
+		list_append(&s->list, &x->node);
+		s->count++;
+		post = !s->posted;
+		s->posted = true;
+	}
+	if (post)
+		loop_post(s->loop, &s->task);
+}
+
+static bool full(struct upload_strays *s)
+{
+	WITH_LOCK(&s->lock);
+	return s->count >= STRAYS_MAX;
+}
+
+void upload_strays_add(struct upload_strays *s, const char *key, uint64_t since, const char *intent)
 {
 	struct stray *x;
-	bool full, post = false;
 
 	if (!s)
 		return;
-	x = calloc(1, sizeof(*x));
-	if (x) {
-		x->key = strdup(key);
-		x->since = since;
-		x->until = clock_now();
-		x->due = x->until + LOOK_AFTER;
-	}
-	{
-		WITH_LOCK(&s->lock);
-		full = !x || !x->key || s->count >= STRAYS_MAX;
-		if (!full) {
-			list_append(&s->list, &x->node);
-			s->count++;
-			post = !s->posted;
-			s->posted = true;
-		}
-	}
-	if (full && x)
-		stray_free(x);
-	if (full)
+	x = full(s) ? NULL : stray_new(s, key, intent, since);
+	if (x)
+		add(s, x);
+	else
 		log_warn(LOG_FUSE, "%s: a lost request may have left an upload at the server", key);
-	if (post)
-		loop_post(s->loop, &s->task);
+}
+
+void upload_intent(char ret[UPLOAD_INTENT_MAX])
+{
+	static _Atomic unsigned count;
+
+	(void)snprintf(ret, UPLOAD_INTENT_MAX, "%c%lld.%u.%d", UPLOAD_INTENT,
+		       (long long)clock_wall(), atomic_fetch_add(&count, 1), (int)getpid());
+}
+
+/* The process may have died at any time since; its call cannot have lasted longer than calls do. */
+void upload_strays_left(struct upload_strays *s, const char *key, const char *intent)
+{
+	uint64_t wall = (uint64_t)clock_wall(), now = clock_now(), then, ago;
+	struct stray *x = NULL;
+
+	if (parse_u64n(intent + 1, strcspn(intent + 1, "."), &then) == 0 && !full(s)) {
+		ago = wall > then ? wall - then : 0;
+		x = stray_new(s, key, intent, now - min_u64(now, ago * NSEC_PER_SEC));
+	}
+	if (!x) {
+		upload_journal_remove(s->journal, intent);
+		log_warn(LOG_FUSE, "%s: a crash may have left an upload at the server", key);
+		return;
+	}
+	x->until = min_u64(now, x->since + CALL_MAX);
+	add(s, x);
 }
 
 int upload_strays_new(struct s3_client *client, struct loop *loop, struct upload_orphans *orphans,

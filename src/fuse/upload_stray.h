@@ -23,7 +23,16 @@ int upload_strays_new(struct s3_client *client, struct loop *loop, struct upload
 		      struct upload_journal *journal, struct upload_strays **ret) must_check;
 /* After the loops have stopped; NULL is fine. */
 void upload_strays_free(struct upload_strays *s);
-/* The calls ran from `since` until now (base/clock.h). Any thread, no lock held; NULL: not done. */
-void upload_strays_add(struct upload_strays *s, const char *key, uint64_t since);
+#define UPLOAD_INTENT_MAX 48
+/* For the journal, before a Create is sent: should we die, the next mount knows where to look. */
+void upload_intent(char ret[UPLOAD_INTENT_MAX]);
+/*
+ * The calls ran from `since` until now (base/clock.h). The intent leaves the journal
+ * when this is settled. Any thread, no lock held; NULL: not done.
+ */
+void upload_strays_add(struct upload_strays *s, const char *key, uint64_t since,
+		       const char *intent);
+/* The same for what the journal of a dead process says. */
+void upload_strays_left(struct upload_strays *s, const char *key, const char *intent);
 
 #endif

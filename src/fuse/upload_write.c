@@ -14,7 +14,10 @@
 #include "base/log.h"
 #include "fuse/upload_state.h"
 
-#define OVERCOMMIT_AFTER NSEC_PER_SEC
+#define PRESSURE_TICK	  (100 * NSEC_PER_MSEC)
+#define OVERCOMMIT_APART  (10 * NSEC_PER_MSEC)
+#define OVERCOMMIT_RECENT NSEC_PER_SEC
+#define OVERCOMMIT_TELL	  (60 * NSEC_PER_SEC)
 
 static void write_over(struct upload_write *w, int err)
 {
@@ -25,8 +28,7 @@ static void write_over(struct upload_write *w, int err)
 
 static void add_slabs_locked(struct upload *u)
 {
-	u->filling->nslabs += u->mem.slabs;
-	u->filling->borrowed += u->mem.slabs;
+	upload_part_lend(u->filling, u->mem.slabs);
 	u->waiting = NOTHING;
 }
 
@@ -43,26 +45,43 @@ static void on_granted(struct budget_wait *m)
 	upload_advance(u, w);
 }
 
-/* At most one part per OVERCOMMIT_AFTER goes beyond the budget, of all uploads together. */
+/*
+ * What is being sent ends, and then there is memory. Without that the half-filled
+ * parts of all uploads hold each other up: one at a time goes beyond the budget.
+ */
 static bool may_overcommit(struct upload *u)
 {
 	uint64_t now = clock_now();
 	uint64_t last = atomic_load(u->config->overcommit_at);
 
-	return now - last >= OVERCOMMIT_AFTER &&
-	       atomic_compare_exchange_strong(u->config->overcommit_at, &last, now);
+	if (u->config->sending && atomic_load(u->config->sending))
+		return false;
+	if (now - last < OVERCOMMIT_APART ||
+	    !atomic_compare_exchange_strong(u->config->overcommit_at, &last, now))
+		return false;
+	if (now - last >= OVERCOMMIT_TELL)
+		log_warn(
+			LOG_FUSE,
+			"memory for uploads is held by half-written files: %s and others go beyond "
+			"the limit; a larger --memory-target avoids this",
+			u->key);
+	return true;
 }
 
-/* The write is out of the budget's line: it goes on, with heap memory or to its error. */
+/*
+ * The write is out of the budget's line: it goes on, with heap memory or to its
+ * error. A part that has grown is cut back to the first parts' size.
+ */
 static void go_beyond(struct upload *u)
 {
+	uint64_t least = upload_part_capacity(1, u->first_part, u->max_part);
 	struct after a;
 
 	after_init(&a);
 	lock_take(&u->lock);
 	u->waiting = NOTHING;
 	a.resume = u->writing;
-	if (u->state != FAILED && upload_part_overcommit(u->filling) < 0)
+	if (u->state != FAILED && upload_part_overcommit(u->filling, least) < 0)
 		upload_fail_locked(u, -ENOMEM, &a);
 	lock_drop(&u->lock);
 	after_run(u, &a);
@@ -79,24 +98,22 @@ static void on_pressure(struct loop_timer *t)
 		waits = u->waiting == MEMORY;
 		failed = u->state == FAILED;
 		u->timer_armed =
-			waits && loop_timer_set(u->home, t, clock_now() + OVERCOMMIT_AFTER) == 0;
+			waits && loop_timer_set(u->home, t, clock_now() + PRESSURE_TICK) == 0;
 	}
-	if (!waits || (!failed && !may_overcommit(u)) || !budget_cancel(u->config->budget, &u->mem))
-		return;
-	if (!failed)
-		log_warn(LOG_FUSE,
-			 "memory for uploads is held by half-written files: %s goes beyond the "
-			 "limit; a larger --memory-target avoids this",
-			 u->key);
-	go_beyond(u);
+	if (waits && (failed || may_overcommit(u)) && budget_cancel(u->config->budget, &u->mem))
+		go_beyond(u);
 }
 
 static void arm_timer(struct loop_task *t)
 {
 	struct upload *u = container_of(t, struct upload, timer_task);
+	uint64_t now = clock_now(), first = PRESSURE_TICK;
 
+	/* Where the pressure is known, writers that come one by one need not wait long. */
+	if (now - atomic_load(u->config->overcommit_at) < OVERCOMMIT_RECENT)
+		first = OVERCOMMIT_APART;
 	u->timer.fire = on_pressure;
-	if (loop_timer_set(u->home, &u->timer, clock_now() + OVERCOMMIT_AFTER) < 0)
+	if (loop_timer_set(u->home, &u->timer, now + first) < 0)
 		on_pressure(&u->timer);
 	upload_unref(u);
 }
@@ -111,13 +128,14 @@ static int stash(struct upload_write *w)
 		return -ENOMEM;
 	memcpy(w->stash, w->from, w->left);
 	w->from = w->stash;
+	w->slab = NULL;
 	return 0;
 }
 
 /* So many parts may exist before the next is begun: half the budget, however large they grow. */
 static unsigned parts_allowed_locked(const struct upload *u)
 {
-	uint64_t size = upload_part_capacity(u->last_number + 1, u->config->part_size, u->max_part);
+	uint64_t size = upload_part_capacity(u->last_number + 1, u->first_part, u->max_part);
 	uint64_t fit = budget_limit(u->config->budget) / 2 / max_u64(size, 1);
 
 	return (unsigned)max_u64(1, min_u64(fit, u->config->parts_in_flight + 1));
@@ -128,10 +146,16 @@ static int begin_part_locked(struct upload *u)
 	unsigned number = u->last_number + 1;
 	int r;
 
-	if (number > S3_PARTS_MAX)
+	if (number > u->kind->parts_max) {
+		log_err(LOG_FUSE,
+			"%s does not fit into %u parts: it ends at %llu bytes; parts grow to half "
+			"of "
+			"--memory-target, and a larger --write-part-size takes them further; the "
+			"upload is given up",
+			u->key, u->kind->parts_max, (unsigned long long)u->size);
 		return -EFBIG;
-	r = upload_part_new(u, number,
-			    upload_part_capacity(number, u->config->part_size, u->max_part),
+	}
+	r = upload_part_new(u, number, upload_part_capacity(number, u->first_part, u->max_part),
 			    &u->filling);
 	if (r < 0)
 		return r;
@@ -180,6 +204,7 @@ static enum step next_step_locked(struct upload *u, struct upload_write *w, int 
 static bool get_memory(struct upload *u, struct upload_write *w, int *ret_err)
 {
 	struct budget *b = u->config->budget;
+	struct after a;
 
 	u->mem = (struct budget_wait){.slabs = upload_part_wants(u->filling),
 				      .granted = on_granted,
@@ -188,11 +213,14 @@ static bool get_memory(struct upload *u, struct upload_write *w, int *ret_err)
 		*ret_err = stash(w);
 		if (*ret_err < 0)
 			return true;
-		{
-			WITH_LOCK(&u->lock);
-			u->waiting = MEMORY;
-			arm_timer_locked(u);
-		}
+		after_init(&a);
+		lock_take(&u->lock);
+		u->waiting = MEMORY;
+		arm_timer_locked(u);
+		upload_pump_locked(u,
+				   &a); /* a first part waited to see whether there is a second */
+		lock_drop(&u->lock);
+		after_run(u, &a);
 		if (!budget_get(b, &u->mem))
 			return false;
 	}
@@ -204,9 +232,11 @@ static bool get_memory(struct upload *u, struct upload_write *w, int *ret_err)
 static void copy_piece(struct upload *u, struct upload_write *w)
 {
 	struct upload_part *p = u->filling;
-	size_t n = upload_part_fill(p, w->from, w->left, &u->whole.value);
+	size_t n = PF_SLAB;
 	struct after a;
 
+	if (!w->slab || w->left != PF_SLAB || !upload_part_swap(p, w->slab, &u->whole.value))
+		n = upload_part_fill(p, w->from, w->left, &u->whole.value);
 	w->from += n;
 	w->left -= n;
 	after_init(&a);

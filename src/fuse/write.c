@@ -83,6 +83,7 @@ static void on_written(struct upload_write *up)
 	struct handle *h = handle_ref(w->handle);
 	struct write *next = finish_one(w);
 
+	w->r.told = up->err < 0 && up->err != -ENOMEM; /* the upload has */
 	if (up->err < 0)
 		(void)reply_err(&w->r, up->err);
 	else
@@ -101,6 +102,7 @@ static int queue_locked(struct handle *h, struct write *w)
 		return -ENOMEM;
 	memcpy(w->copy, w->up.data, w->up.len);
 	w->up.data = w->copy;
+	w->up.slab = NULL;
 	list_append(&h->writes, &w->node);
 	return 0;
 }
@@ -138,12 +140,14 @@ void io_write(struct fs *fs, fuse_req_t req, uint64_t ino, const char *data, siz
 		return;
 	}
 	w->up.offset = offset;
-	w->up.data = data;
+	w->up.slab = session_slab(&fs->session, data);
+	w->up.data = w->up.slab ? *w->up.slab : data;
 	w->up.len = len;
 	request_watch(&w->r);
 	{
 		WITH_LOCK(&fs->lock);
 		err = may_write_locked(h);
+		w->r.told = err < 0 && err == h->err;
 		if (err == 0 && h->writing)
 			err = queue_locked(h, w);
 		else if (err == 0)

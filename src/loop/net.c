@@ -70,10 +70,11 @@ static void init_curl(void)
 
 /* --- transfers ---------------------------------------------------------------- */
 
+/* Only what ended well is used again: a failed handle may keep a buffer and refuse options. */
 static void recycle(struct net *n, struct net_transfer *t)
 {
 	list_del(&t->node);
-	if (n->nidle >= IDLE_MAX) {
+	if (n->nidle >= IDLE_MAX || t->result != CURLE_OK) {
 		net_transfer_free(t);
 		return;
 	}

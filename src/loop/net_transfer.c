@@ -44,6 +44,7 @@ struct net_transfer *net_transfer_new(struct net *n)
 		free(t);
 		return NULL;
 	}
+	t->result = NET_TRANSFER_RUNNING;
 	list_init(&t->node);
 	return t;
 }
@@ -61,7 +62,7 @@ void net_transfer_reset(struct net_transfer *t)
 {
 	curl_easy_reset(t->easy);
 	t->call = NULL;
-	t->result = CURLE_OK;
+	t->result = NET_TRANSFER_RUNNING;
 	t->body_iov = t->body_off = 0;
 	t->body_size = 0;
 	t->connected = t->interim = t->head_done = false;

@@ -20,6 +20,8 @@ enum net_phase {
 	NET_RECEIVING,
 };
 
+#define NET_TRANSFER_RUNNING CURLE_FAILED_INIT
+
 struct net_transfer {
 	/* set at creation */
 	CURL *easy;
@@ -29,7 +31,7 @@ struct net_transfer {
 	struct list node;      /* on one list of net.c */
 	struct net_call *call; /* NULL once cancelled: no callback any more */
 	bool in_multi;
-	CURLcode result;
+	CURLcode result; /* NET_TRANSFER_RUNNING until curl has ended it */
 
 	struct curl_slist *headers; /* array; the strings are the caller's */
 	size_t headers_cap;

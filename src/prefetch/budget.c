@@ -30,6 +30,7 @@ struct budget {
 	/* set at creation */
 	struct pool *pool;
 	unsigned limit; /* cells */
+	unsigned kept;	/* cells beyond it, of budget_keep */
 	budget_reclaim_fn reclaim;
 	void *reclaim_arg;
 
@@ -96,14 +97,19 @@ uint64_t budget_used(struct budget *b)
 	return (b->used[READS] + b->used[UPLOADS]) * PF_CELL;
 }
 
+static uint64_t without_kept(const struct budget *b, unsigned cells)
+{
+	return cells > b->kept ? (cells - b->kept) * PF_CELL : 0;
+}
+
 uint64_t budget_resident(struct budget *b)
 {
-	return pool_resident(b->pool) * PF_CELL;
+	return without_kept(b, pool_resident(b->pool));
 }
 
 uint64_t budget_peak(struct budget *b)
 {
-	return pool_peak(b->pool) * PF_CELL;
+	return without_kept(b, pool_peak(b->pool));
 }
 
 bool budget_tight(struct budget *b)
@@ -388,6 +394,20 @@ void budget_put(struct budget *b, void **mem, unsigned slabs)
 		b->used[UPLOADS] -= slabs * POOL_SLAB_CELLS;
 	}
 	budget_wake(b);
+}
+
+bool budget_keep(struct budget *b, void **mem, unsigned slabs)
+{
+	bool kept = pool_keep(b->pool, mem, slabs);
+
+	b->kept = pool_limit(b->pool) - b->limit;
+	return kept;
+}
+
+void budget_release(struct budget *b, void **mem, unsigned slabs)
+{
+	pool_release(b->pool, mem, slabs);
+	b->kept = 0;
 }
 
 void *budget_mem(struct budget *b, unsigned want, unsigned *ret_got)

@@ -13,10 +13,10 @@
 #include "base/clock.h"
 #include "prefetch/window.h"
 
-#define READ_EXPIRES_MS	 4000	    /* the kernel has it as well */
-#define FRESH_EXPIRES_MS 8000	    /* a slow reader may still come for it */
-#define TOGETHER	 (96 * MIB) /* several readers may have this much ahead in all */
-#define FAR_US		 4000	    /* a server on this machine or in this rack answers sooner */
+#define PASSED_EXPIRES_MS 4000	     /* the kernel has it as well */
+#define USEFUL_EXPIRES_MS 8000	     /* a reader may still come for it */
+#define TOGETHER	  (96 * MIB) /* several readers may have this much ahead in all */
+#define FAR_US		  4000	     /* a server on this machine or in this rack answers sooner */
 
 static unsigned reclaim(void *arg, unsigned cells)
 {
@@ -66,7 +66,7 @@ void pf_free(struct pf *pf)
 void pf_trim(struct pf *pf)
 {
 	budget_trim(pf->config.budget);
-	lru_expire(pf, READ_EXPIRES_MS, FRESH_EXPIRES_MS);
+	lru_expire(pf, PASSED_EXPIRES_MS, USEFUL_EXPIRES_MS);
 	budget_relieve(pf->config.budget);
 }
 

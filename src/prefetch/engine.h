@@ -29,6 +29,8 @@ struct pf {
 	/* atomic: the shortest time from request to response head, likewise */
 	_Atomic uint32_t head_us_now, head_us_before;
 	_Atomic unsigned next_lane;
+	/* atomic: an object that cannot be verified was told of in the log */
+	_Atomic bool told_unverified;
 };
 
 /* Most bytes that one of the sequential readers now active may have ahead. */

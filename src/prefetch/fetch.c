@@ -12,6 +12,8 @@
  *   end, all there    -                           -
  *   end, error        the rest: EMPTY             the error
  *   another version   the rest: EMPTY             all of the object's: -ESTALE
+ *
+ * With `whole` (see verify.h) all cells become READY at the end and not before.
  */
 #include "prefetch/fetch.h"
 
@@ -24,6 +26,7 @@
 #include "prefetch/engine.h"
 #include "prefetch/pace.h"
 #include "prefetch/stream.h"
+#include "prefetch/verify.h"
 
 static struct iovec on_space(struct source_fetch *sf, uint64_t pos);
 static void on_data(struct source_fetch *sf, uint64_t pos, size_t len);
@@ -76,7 +79,7 @@ void fetch_task_ended(struct fetch *f, bool *flag)
 		fetch_free(f);
 }
 
-static struct cell *fetch_cell(const struct fetch *f, uint64_t index)
+struct cell *fetch_cell(const struct fetch *f, uint64_t index)
 {
 	struct slot *s = f->slots[index / POOL_SLAB_CELLS - f->first / POOL_SLAB_CELLS];
 
@@ -110,8 +113,9 @@ int fetch_new_locked(struct object *o, uint64_t first, uint64_t ncells, bool dem
 	f->source.offset = first * PF_CELL;
 	f->source.length = min_u64((first + ncells) * PF_CELL, o->size) - f->source.offset;
 	f->source.demand = demand;
+	f->source.whole = o->pf->config.verify && o->size <= VERIFY_WHOLE_MAX && ncells == o->cells;
 	f->filled = f->source.offset;
-	f->pace = pace_start(o, f->source.offset);
+	f->pace = pace_start(f);
 	list_append(&o->fetches, &f->in_object);
 	*ret = f;
 	return 0;
@@ -198,11 +202,49 @@ static void wake_readers_locked(struct object *o, uint64_t index, struct list *f
 	}
 }
 
+/* What a checksum needs of cells that nobody else sees yet. */
+static void sum_cells(struct fetch *f, uint64_t index, uint64_t end)
+{
+	struct object *o = f->object;
+	enum s3_sum_kind kind = verify_sum_kind(o, index);
+
+	for (; kind != S3_SUM_OFF && index < end; index++) {
+		struct cell *c = fetch_cell(f, index);
+
+		c->sum = s3_sum(kind, 0, c->mem, min_u64(PF_CELL, o->size - index * PF_CELL));
+		c->summed = true;
+	}
+}
+
+/* Cells index..end - 1 have all their bytes. */
+static void cells_arrived(struct fetch *f, uint64_t index, uint64_t end)
+{
+	struct object *o = f->object;
+	struct list full = LIST_INIT(full), failed = LIST_INIT(failed);
+	bool right = true;
+
+	if (o->pf->config.verify)
+		sum_cells(f, index, end);
+	{
+		WITH_LOCK(&o->lock);
+		for (; index < end; index++) {
+			cell_ready_locked(fetch_cell(f, index));
+			right = right && verify_ready_locked(o, index);
+			if (right && !list_empty(&o->parked))
+				wake_readers_locked(o, index, &full);
+		}
+		if (!right)
+			verify_refuse_locked(o, &failed);
+	}
+	read_answer_all(&full);
+	if (!right)
+		verify_refused(o, &failed);
+	budget_relieve(o->pf->config.budget);
+}
+
 static void on_data(struct source_fetch *sf, uint64_t pos, size_t len)
 {
 	struct fetch *f = container_of(sf, struct fetch, source);
-	struct object *o = f->object;
-	struct list full = LIST_INIT(full);
 	uint64_t index = pos / PF_CELL, complete;
 
 	if (f->ncells == 0)
@@ -211,18 +253,8 @@ static void on_data(struct source_fetch *sf, uint64_t pos, size_t len)
 	f->filled = pos + len;
 	/* The object's last cell may be short. */
 	complete = f->filled == fetch_end(f) ? f->first + f->ncells : f->filled / PF_CELL;
-	if (index == complete)
-		return;
-	{
-		WITH_LOCK(&o->lock);
-		for (; index < complete; index++) {
-			cell_ready_locked(fetch_cell(f, index));
-			if (!list_empty(&o->parked))
-				wake_readers_locked(o, index, &full);
-		}
-	}
-	read_answer_all(&full);
-	budget_relieve(o->pf->config.budget);
+	if (index < complete && !f->source.whole)
+		cells_arrived(f, index, complete);
 }
 
 static bool on_pause(struct source_fetch *sf, uint64_t pos)
@@ -269,7 +301,8 @@ static int read_errno(int err)
 	case -ENOENT:
 		return -ESTALE;
 	case -ENOMEM:
-		return -ENOMEM;
+	case -EBADMSG:
+		return err;
 	default:
 		return -EIO;
 	}
@@ -289,7 +322,7 @@ static void fetch_fail(struct fetch *f, int err)
 	{
 		WITH_LOCK(&o->lock);
 		if (is_gone(err)) {
-			o->stale = true;
+			o->stale = -ESTALE;
 			take_readers_locked(o, 0, UINT64_MAX, &failed);
 		}
 		if (f->ncells && f->filled < fetch_end(f)) {
@@ -307,6 +340,27 @@ static void fetch_fail(struct fetch *f, int err)
 	read_fail_all(&failed, read_errno(err));
 }
 
+/*
+ * All of a small object came, or an error: nobody has seen a byte of it. False: it
+ * was wrong and is fetched once more.
+ */
+static bool whole_ended(struct fetch *f, int *err)
+{
+	if (*err == 0 && verify_whole(f)) {
+		cells_arrived(f, f->first, f->first + f->ncells);
+		return true;
+	}
+	f->filled = f->source.offset;
+	if (*err == 0 && !f->again) {
+		f->again = true;
+		fetch_start(f);
+		return false;
+	}
+	if (*err == 0)
+		*err = -EBADMSG;
+	return true;
+}
+
 static void on_done(struct source_fetch *sf, int err)
 {
 	struct fetch *f = container_of(sf, struct fetch, source);
@@ -316,6 +370,8 @@ static void on_done(struct source_fetch *sf, int err)
 
 	if (err == 0 && f->ncells && f->filled < fetch_end(f))
 		err = -EIO;
+	if (f->source.whole && !whole_ended(f, &err))
+		return;
 	if (err)
 		fetch_fail(f, err);
 	if (f->open)

@@ -33,6 +33,7 @@ struct fetch {
 	uint64_t filled; /* bytes are there up to here */
 	uint64_t started_ns;
 	bool started; /* counted as running by its lane */
+	bool again;   /* the whole object came, with a wrong checksum */
 	char sink[1]; /* the byte of a check */
 
 	struct slot *slots[]; /* of the cells, from first / 8 */
@@ -54,6 +55,7 @@ bool fetch_given_up(struct fetch *f);
 
 /* Nobody has the object open: ends what is being fetched. */
 void fetch_stop_ahead_locked(struct object *o);
+struct cell *fetch_cell(const struct fetch *f, uint64_t index);
 /* The i-th of its cells that are not filled completely. */
 struct cell *fetch_rest_cell(const struct fetch *f, uint64_t i);
 uint64_t fetch_rest_count(const struct fetch *f);

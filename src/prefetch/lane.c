@@ -87,6 +87,11 @@ static struct lane *choose(struct pf *pf, bool demand)
 	return best;
 }
 
+struct loop *lane_loop(struct pf *pf)
+{
+	return choose(pf, /* demand= */ true)->loop;
+}
+
 void lane_launch(struct pf *pf, struct fetch *f)
 {
 	struct lane *l = choose(pf, f->source.demand);

@@ -30,6 +30,8 @@ struct lane {
 void lane_init(struct lane *l, struct loop *loop);
 /* Starts the fetch or puts it in line; here if it may be, else on another loop. */
 void lane_launch(struct pf *pf, struct fetch *f);
+/* The loop for something that somebody waits for. */
+struct loop *lane_loop(struct pf *pf);
 /* The fetch has ended; starts the next. On the lane's loop. */
 void lane_ended(struct lane *l, struct fetch *f);
 

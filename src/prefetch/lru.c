@@ -2,8 +2,10 @@
 
 /*
  * Ready cells that no read holds. Lists by class, oldest first, given up in the
- * order of the classes. All that was read is capped, because the kernel's page
- * cache has those bytes as well, and what is kept here is memory of the process.
+ * order of the classes. What was read to its end is capped low, because the kernel's
+ * page cache has those bytes as well. Of a cell that was read in part it has the
+ * least: such cells, which lone reads leave, may fill most of the budget, so that
+ * the next lone read finds its bytes; whoever needs the memory takes it from them.
  *
  * A cell is in a list exactly while it is READY and has no pins, except for the
  * moment in which it has been picked here and its object is not locked yet. A
@@ -43,7 +45,7 @@ void lru_init(struct lru *l, unsigned cells)
 		l->count[i] = 0;
 	}
 	l->cap[LRU_PASSED] = (unsigned)min_u64(cells / 8, PASSED_MAX);
-	l->cap[LRU_USED] = cells / 2;
+	l->cap[LRU_USED] = cells / 4 * 3;
 	l->cap[LRU_SHARED] = cells / 4;
 	l->cap[LRU_FRESH] = cells;
 	l->spared = cells >= SPARE_FROM ? cells / 2 : 0;
@@ -172,9 +174,12 @@ void lru_shrink(struct pf *pf)
 	}
 }
 
-void lru_expire(struct pf *pf, uint32_t read_ms, uint32_t fresh_ms)
+void lru_expire(struct pf *pf, uint32_t passed_ms, uint32_t useful_ms)
 {
-	for (int cls = 0; cls < LRU_CLASSES; cls++)
-		(void)reclaim_class(pf, (enum lru_class)cls, cls == LRU_FRESH ? fresh_ms : read_ms,
-				    0, UINT32_MAX);
+	for (int cls = 0; cls < LRU_CLASSES; cls++) {
+		bool passed = cls == LRU_PASSED || cls == LRU_SHARED;
+
+		(void)reclaim_class(pf, (enum lru_class)cls, passed ? passed_ms : useful_ms, 0,
+				    UINT32_MAX);
+	}
 }

@@ -49,7 +49,7 @@ unsigned lru_reclaim(struct pf *pf, unsigned cells);
 unsigned lru_reclaim_cold(struct pf *pf, unsigned cells);
 /* Brings the classes back under their caps. */
 void lru_shrink(struct pf *pf);
-/* Frees what has rested for that long: what was read, what was fetched ahead. */
-void lru_expire(struct pf *pf, uint32_t read_ms, uint32_t fresh_ms);
+/* Frees what has rested for that long: what was read to its end; the rest of it. */
+void lru_expire(struct pf *pf, uint32_t passed_ms, uint32_t useful_ms);
 
 #endif

@@ -25,6 +25,7 @@
 
 #include "base/cleanup.h"
 #include "prefetch/engine.h"
+#include "prefetch/verify.h"
 
 static uint64_t version_hash(const char *key, const char *etag)
 {
@@ -71,9 +72,17 @@ static struct object *object_new(struct pf *pf, const char *key, const char *eta
 static void object_free(struct object *o)
 {
 	assert(o->live == 0 && o->slots.count == 0 && list_empty(&o->parked));
+	verify_free(o->verify);
 	hash_fini(&o->slots);
 	lock_fini(&o->lock);
 	free(o);
+}
+
+/* About to be retired: nobody new is to find it. */
+static bool is_stale(struct object *o)
+{
+	WITH_LOCK(&o->lock);
+	return o->stale;
 }
 
 int object_get(struct pf *pf, const char *key, const char *etag, uint64_t size, struct object **ret)
@@ -83,11 +92,11 @@ int object_get(struct pf *pf, const char *key, const char *etag, uint64_t size, 
 
 	WITH_LOCK(&pf->lock);
 	o = find_locked(pf, hash, key, etag);
-	if (o && o->size == size) {
+	if (o && o->size == size && !is_stale(o)) {
 		*ret = object_ref(o);
 		return 0;
 	}
-	if (o) { /* one ETag, two sizes: the newer word counts */
+	if (o) { /* void, or one ETag and two sizes: the newer word counts */
 		hash_remove(&pf->objects, &o->node);
 		o->in_table = false;
 	}
@@ -225,7 +234,7 @@ void cell_want_locked(struct cell *c)
 
 	assert(c->state == CELL_EMPTY && !c->mem);
 	c->state = CELL_WANTED;
-	c->was_read = false;
+	c->was_read = c->summed = false;
 	cell_slot(c)->live++;
 	if (o->live++ == 0)
 		(void)object_ref(o);
@@ -256,8 +265,11 @@ char *cell_abandon_locked(struct cell *c)
 	char *mem = take_ptr(&c->mem);
 
 	assert(c->state != CELL_EMPTY && c->pins == 0);
-	if (c->state == CELL_READY)
+	if (c->state == CELL_READY) {
 		lru_del(&o->pf->lru, c);
+		if (o->verify)
+			verify_dropped_locked(o, c, cell_index(c));
+	}
 	c->state = CELL_EMPTY;
 	s->live--;
 	slot_settle_locked(s);

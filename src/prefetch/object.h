@@ -32,6 +32,8 @@ struct cell {
 	uint8_t state;
 	uint8_t place; /* in its slot */
 	bool was_read;
+	bool summed;
+	uint64_t sum; /* of its bytes, if `summed`: by the kind of the object's checksum */
 
 	/* under the LRU's lock */
 	uint8_t lru_class;
@@ -71,7 +73,8 @@ struct object {
 	struct list fetches; /* struct fetch, of cells */
 	struct list streams; /* struct pf_stream */
 	unsigned nstreams;
-	bool stale;
+	int stale;	       /* why nothing of it may be served: -ESTALE, -EBADMSG; 0: it may */
+	struct verify *verify; /* NULL: its checksum was not asked for */
 
 	char names[]; /* key and ETag */
 };

@@ -17,6 +17,7 @@
 #include "prefetch/engine.h"
 #include "prefetch/fetch.h"
 #include "prefetch/stream.h"
+#include "prefetch/verify.h"
 
 /* Of an object too large to be fetched whole at open. */
 #define FIRST_CELLS 2
@@ -45,11 +46,21 @@ static int open_errno(int err)
 	}
 }
 
+/* Notes one answer; the first error counts. False: another one is still to come. */
+static bool is_last(struct pf_open *o, const struct pf_stream *s, int err)
+{
+	WITH_LOCK(&s->object->lock);
+	if (!o->err)
+		o->err = open_errno(err);
+	return --o->pending == 0;
+}
+
 void open_finish(struct pf_open *o, int err)
 {
 	struct pf_stream *s = o->impl;
 
-	o->err = open_errno(err);
+	if (!is_last(o, s, err))
+		return;
 	if (o->err)
 		pf_close(s);
 	else
@@ -100,8 +111,12 @@ void pf_open(struct pf *pf, struct pf_open *open)
 	}
 	stream_register(s);
 	open->impl = s;
-	if (!open->revalidate) {
-		open_finish(open, 0);
+	open->err = 0;
+	open->pending = 1;
+	list_init(&open->node);
+	r = verify_open(o, open);
+	if (r < 0 || !open->revalidate) {
+		open_finish(open, r);
 		return;
 	}
 	f = first_cells(o, open);

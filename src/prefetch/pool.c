@@ -283,6 +283,37 @@ void *pool_take_slab(struct pool *p)
 	return mem;
 }
 
+static unsigned keep_cells(unsigned slabs)
+{
+	return (unsigned)round_up(slabs * POOL_SLAB_CELLS, CHUNK_CELLS);
+}
+
+bool pool_keep(struct pool *p, void **mem, unsigned slabs)
+{
+	{
+		WITH_LOCK(&p->lock);
+		p->limit += keep_cells(slabs);
+	}
+	for (unsigned i = 0; i < slabs; i++) {
+		mem[i] = pool_take_slab(p);
+		if (!mem[i]) {
+			while (i-- > 0)
+				pool_put(p, mem[i], POOL_SLAB_CELLS);
+			pool_release(p, NULL, slabs);
+			return false;
+		}
+	}
+	return true;
+}
+
+void pool_release(struct pool *p, void **mem, unsigned slabs)
+{
+	for (unsigned i = 0; mem && i < slabs; i++)
+		pool_put(p, mem[i], POOL_SLAB_CELLS);
+	WITH_LOCK(&p->lock);
+	p->limit -= keep_cells(slabs);
+}
+
 void pool_put(struct pool *p, void *mem, unsigned cells)
 {
 	size_t off = (size_t)((char *)mem - p->base);

@@ -8,6 +8,7 @@
 #ifndef PREFETCH_POOL_H
 #define PREFETCH_POOL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/macro.h"
@@ -28,6 +29,12 @@ unsigned pool_limit(const struct pool *p);
 void *pool_take(struct pool *p, unsigned want, unsigned *ret_got) must_check;
 /* A whole slab, or NULL when the address space is used up by fragments. */
 void *pool_take_slab(struct pool *p) must_check;
+/*
+ * Whole slabs beyond the limit, which grows by them. Until pool_release, which
+ * takes back as many, not necessarily the same ones. False: not to be had.
+ */
+bool pool_keep(struct pool *p, void **mem, unsigned slabs) must_check;
+void pool_release(struct pool *p, void **mem, unsigned slabs);
 /* Gives back any run of cells of one slab. */
 void pool_put(struct pool *p, void *mem, unsigned cells);
 

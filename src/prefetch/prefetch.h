@@ -74,6 +74,12 @@ bool budget_get(struct budget *b, struct budget_wait *w) must_check;
 /* true: taken out of the line, will not be granted. false: already granted. */
 bool budget_cancel(struct budget *b, struct budget_wait *w);
 void budget_put(struct budget *b, void **mem, unsigned slabs);
+/*
+ * Slabs beyond the limit, of the same kind, so that one can stand in for one of
+ * an upload's. Before anybody else uses the budget; false: not to be had.
+ */
+bool budget_keep(struct budget *b, void **mem, unsigned slabs) must_check;
+void budget_release(struct budget *b, void **mem, unsigned slabs);
 
 /* A read's place in line; private, here only because struct pf_read holds one. */
 struct budget_claim {
@@ -94,6 +100,7 @@ struct pf_config {
 	uint64_t random_size; /* a random read fetches whole blocks of this size; multiple of
 				 PF_CELL */
 	uint64_t max_window;  /* most bytes requested beyond a reader */
+	bool verify; /* compare what is read whole and in order with the server's checksum */
 };
 int pf_new(const struct pf_config *config, struct pf **ret) must_check;
 /* After all streams were closed and all loops stopped. */
@@ -110,6 +117,7 @@ void pf_trim(struct pf *pf);
  * brings the first bytes of the object, or one byte only when `data_cached`
  * says that the kernel still holds the pages, or the block map has them.
  * Without `revalidate` done comes at once (inside the call), nothing is fetched.
+ * With `verify` it also waits for the checksum of an object that is not small.
  */
 struct pf_open {
 	/* set by the caller; valid until done */
@@ -123,6 +131,7 @@ struct pf_open {
 	struct pf_stream *stream;
 	/* private */
 	struct list node;
+	unsigned pending; /* what it waits for; under the object's lock */
 	void *impl;
 };
 void pf_open(struct pf *pf, struct pf_open *o);
@@ -133,10 +142,11 @@ void pf_close(struct pf_stream *s);
 struct pf_read {
 	/* set by the caller; valid until done */
 	uint64_t offset;
-	size_t len; /* at most PF_READ_MAX; cut at the object's end by the engine */
+	size_t len;    /* at most PF_READ_MAX; cut at the object's end by the engine */
+	bool uncached; /* the kernel does not keep what is answered */
 	void (*done)(struct pf_read *r);
 	/* result, valid inside done only */
-	int err;		      /* 0, -ESTALE, -EIO, -ENOMEM, -EINTR (cancelled) */
+	int err; /* 0, -ESTALE, -EIO, -ENOMEM, -EINTR (cancelled), -EBADMSG (wrong checksum) */
 	struct iovec iov[PF_IOV_MAX]; /* the bytes; niov 0 at end of file */
 	unsigned niov;
 	/* private */

@@ -24,6 +24,7 @@
 #include "prefetch/fetch.h"
 #include "prefetch/pace.h"
 #include "prefetch/stream.h"
+#include "prefetch/verify.h"
 
 static void pin_locked(struct object *o, struct run run)
 {
@@ -127,7 +128,7 @@ static int admit_locked(struct pf_read *r, struct run need, unsigned reserved, s
 	struct run run = cells_of(r->offset, r->len);
 	unsigned missing = count_locked(o, run, CELL_EMPTY);
 	unsigned ready = count_locked(o, run, CELL_READY);
-	int err = o->stale ? -ESTALE : 0;
+	int err = o->stale;
 
 	if (!err && ready < run.end - run.first && r->cancelled)
 		err = -EINTR;
@@ -258,19 +259,25 @@ static void read_start(struct pf_stream *s, struct pf_read *r)
 {
 	struct object *o = s->object;
 	struct pf *pf = o->pf;
-	struct list fetches = LIST_INIT(fetches);
+	struct list fetches = LIST_INIT(fetches), failed = LIST_INIT(failed);
 	struct cursor_plan plan;
 	enum read_state state;
 	struct run need;
+	bool right;
 	int err;
 
 	{
 		WITH_LOCK(&o->lock);
+		right = r->offset > 0 || verify_begin_locked(o, /* advance= */ true);
+		if (!right)
+			verify_refuse_locked(o, &failed);
 		plan_locked(s, r, &plan);
 		need = need_of(&plan);
 		err = admit_locked(r, need, 0, &fetches);
 		state = (enum read_state)r->state;
 	}
+	if (!right)
+		verify_refused(o, &failed);
 	if (err == -EAGAIN)
 		err = get_memory(r, need, &fetches, &state);
 	conclude(pf, r, state, err, &fetches);

@@ -17,6 +17,7 @@
 
 #include "prefetch/engine.h"
 #include "prefetch/fetch.h"
+#include "prefetch/verify.h"
 
 /* Behind a reader by less than this, another one is taken to follow. */
 #define FOLLOW (64 * MIB)
@@ -77,6 +78,16 @@ void read_unpark_locked(struct object *o, struct pf_read *r)
 		cell_unpin_locked(object_cell_locked(o, i), CELL_KEEP);
 }
 
+void read_take_all_locked(struct object *o, struct list *taken)
+{
+	while (!list_empty(&o->parked)) {
+		struct pf_read *r = list_entry(o->parked.next, struct pf_read, node);
+
+		read_unpark_locked(o, r);
+		list_append(taken, &r->node);
+	}
+}
+
 static bool follows(const struct cursor *c, uint64_t pos)
 {
 	return c->kind == CURSOR_SEQUENTIAL && c->next <= pos && pos - c->next < FOLLOW;
@@ -104,8 +115,12 @@ static bool has_follower_locked(struct object *o, const struct pf_stream *self, 
 	return false;
 }
 
-/* After a read was answered from its cells. */
-static void unpin_locked(struct pf_stream *s, uint64_t offset, uint64_t len, bool passed)
+/*
+ * After a read was answered from its cells. A whole cell that a lone read has
+ * taken is kept for long only where the kernel does not keep it (`uncached`).
+ */
+static void unpin_locked(struct pf_stream *s, uint64_t offset, uint64_t len, bool passed,
+			 bool uncached)
 {
 	struct object *o = s->object;
 	struct run run = cells_of(offset, len);
@@ -122,7 +137,9 @@ static void unpin_locked(struct pf_stream *s, uint64_t offset, uint64_t len, boo
 			fate = CELL_RELEASE;
 		else if (follower)
 			fate = CELL_SHARE;
-		else if (whole || (to_end && passed))
+		else if (passed ? to_end : whole && !uncached)
+			fate = CELL_KEEP_SHORT;
+		if (fate == CELL_RELEASE && o->verify && verify_needs_locked(o, i))
 			fate = CELL_KEEP_SHORT;
 		cell_unpin_locked(c, fate);
 	}
@@ -133,13 +150,13 @@ void read_answer(struct pf_read *r)
 	struct pf_stream *s = r->stream;
 	struct pf *pf = s->object->pf;
 	uint64_t offset = r->offset, len = r->len;
-	bool passed = r->passed;
+	bool passed = r->passed, uncached = r->uncached;
 
 	r->err = 0;
 	r->done(r);
 	{
 		WITH_LOCK(&s->object->lock);
-		unpin_locked(s, offset, len, passed);
+		unpin_locked(s, offset, len, passed, uncached);
 	}
 	stream_unref(s);
 	lru_shrink(pf);

@@ -37,6 +37,8 @@ void stream_unref(struct pf_stream *s);
 void read_fill_locked(struct object *o, struct pf_read *r);
 /* Unparks and unpins. */
 void read_unpark_locked(struct object *o, struct pf_read *r);
+/* The same for all reads that wait for cells; they go to `taken`. */
+void read_take_all_locked(struct object *o, struct list *taken);
 /* Answers; with no lock held. r is gone afterwards. */
 void read_answer(struct pf_read *r);
 void read_fail(struct pf_read *r, int err);

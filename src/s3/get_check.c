@@ -42,7 +42,7 @@ static const char *check_range(const struct http_head *h, const struct get_expec
 	}
 	if (h->status != 200)
 		return "unexpected success status";
-	if (e->first != 0 || h->chunked)
+	if (e->first != 0 || (h->chunked && !e->whole))
 		return "whole object instead of a range";
 	*ret_size = length;
 	return NULL;

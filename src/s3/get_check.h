@@ -19,6 +19,7 @@ struct get_expect {
 	uint64_t first, end; /* bytes asked for: [first, end); both 0: no Range was sent */
 	uint64_t size;	     /* of the object, as an earlier answer of this call said */
 	const char *if_match;
+	bool whole; /* asked without Range: the length is that of the object */
 };
 
 /*

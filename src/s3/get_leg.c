@@ -4,6 +4,7 @@
  * One request on one connection.
  *
  *	OFF -> WAIT -> HEAD -> BODY -> OFF (done)
+ *	   \-> SESSION -> OFF (begins again, or failed)
  *	                 |      ^---> PAUSED -> BODY
  *	                 \---> ERROR -> OFF (failed)
  *	any -> OFF (failed, stopped)
@@ -41,6 +42,8 @@ void get_leg_release(struct get_leg *leg, bool reusable)
 
 void get_leg_stop(struct get_leg *leg)
 {
+	if (leg->state == LEG_SESSION)
+		s3_session_cancel(leg->op->engine->client, &leg->session);
 	if (leg->state == LEG_WAIT)
 		conn_pool_cancel(leg->op->engine->pool, &leg->wait);
 	get_leg_release(leg, /* reusable= */ false);
@@ -57,6 +60,7 @@ uint64_t get_leg_due(const struct get_leg *leg)
 	case LEG_ERROR:
 		return leg->since + leg->op->engine->limits.stall;
 	case LEG_OFF:
+	case LEG_SESSION:
 	case LEG_WAIT:
 		break;
 	}
@@ -111,13 +115,21 @@ static int write_head(struct get_leg *leg, const struct proxy *proxy)
 	return buf_error(&leg->out);
 }
 
+/* Not when it goes on where another attempt stopped. */
+static bool get_is_whole(const struct get_op *op)
+{
+	return op->call->whole && op->pos == 0;
+}
+
 static int prepare(struct get_leg *leg, struct conn_pool_host **ret_host)
 {
 	struct get_op *op = leg->op;
 	struct s3_request *r = &leg->request;
 
 	s3_request_start(r, "GET", op->call->key);
-	if (op->end > 0) {
+	if (get_is_whole(op)) {
+		s3_request_header(r, "x-amz-checksum-mode", "ENABLED");
+	} else if (op->end > 0) {
 		(void)snprintf(leg->range, sizeof(leg->range), "bytes=%" PRIu64 "-%" PRIu64,
 			       op->pos, op->end - 1);
 		s3_request_header(r, "range", leg->range);
@@ -156,11 +168,37 @@ static void ask_conn(struct get_leg *leg, struct conn_pool_host *host)
 		send_request(leg, pc);
 }
 
+static void on_session(struct s3_session_wait *w, const struct s3_error *error)
+{
+	struct get_leg *leg = container_of(w, struct get_leg, session);
+	struct get_op *op = leg->op;
+	int r = 0;
+
+	leg->state = LEG_OFF;
+	if (!error)
+		r = get_leg_start(leg);
+	if (r < 0) {
+		get_op_finish(op, r, strerror(-r));
+	} else if (error) {
+		op->call->call.error = *error;
+		get_op_failed(op, leg);
+	} else {
+		get_op_arm(op);
+	}
+}
+
 int get_leg_start(struct get_leg *leg)
 {
+	struct get_op *op = leg->op;
 	struct conn_pool_host *host;
 	int r = prepare(leg, &host);
 
+	if (r == -EAGAIN) {
+		leg->state = LEG_SESSION;
+		leg->session.done = on_session;
+		s3_session_wait(op->engine->client, op->engine->loop, op->deadline, &leg->session);
+		return 0;
+	}
 	if (r < 0)
 		return r;
 	leg->resent = false;
@@ -407,11 +445,25 @@ static void note(struct get_leg *leg, const struct http_head *h)
 
 /* --- heads --- */
 
+static void note_checksum(struct s3_checksum *c, const struct http_head *h)
+{
+	*c = (struct s3_checksum){0};
+	if (h->checksum_type.p)
+		s3_checksum_header(c, "x-amz-checksum-type", 19, h->checksum_type.p,
+				   h->checksum_type.len);
+	if (h->checksum.p)
+		s3_checksum_header(c, h->checksum_name.p, h->checksum_name.len, h->checksum.p,
+				   h->checksum.len);
+}
+
 static void on_head(struct get_leg *leg, const struct http_head *h, size_t at)
 {
 	struct get_op *op = leg->op;
-	const struct get_expect expect = {
-		.first = op->pos, .end = op->end, .size = op->size, .if_match = op->call->if_match};
+	const struct get_expect expect = {.first = op->pos,
+					  .end = op->end,
+					  .size = op->size,
+					  .whole = get_is_whole(op),
+					  .if_match = op->call->if_match};
 	struct s3_object object;
 	const char *why;
 
@@ -424,10 +476,13 @@ static void on_head(struct get_leg *leg, const struct http_head *h, size_t at)
 		return;
 	}
 	int r = get_check(h, &expect, &object, &why);
-	if (r < 0)
+	if (r < 0) {
 		fail_protocol(leg, r, why);
-	else
-		start_body(leg, &object, at);
+		return;
+	}
+	if (expect.whole)
+		note_checksum(&op->call->checksum, h);
+	start_body(leg, &object, at);
 }
 
 static void on_head_bytes(struct conn *c, int res)

@@ -13,7 +13,10 @@ static struct s3_head_call *call_of(const struct control *c)
 static void prepare(struct control *c)
 {
 	s3_request_start(&c->request, "HEAD", c->key);
+	s3_request_query(&c->request, "partNumber", call_of(c)->part);
 	s3_request_header(&c->request, "if-match", call_of(c)->if_match);
+	if (call_of(c)->checksum)
+		s3_request_header(&c->request, "x-amz-checksum-mode", "ENABLED");
 	if (call_of(c)->on_attempt)
 		call_of(c)->on_attempt(call_of(c));
 }
@@ -33,6 +36,7 @@ static enum control_result success(struct control *c)
 		return CONTROL_FAIL;
 	}
 	call_of(c)->object = c->head.object;
+	s3_object_sum(&c->head, &call_of(c)->sum);
 	return CONTROL_DONE;
 }
 

@@ -161,7 +161,9 @@ static int field_set(struct http_head *h, struct http_str name, struct http_str 
 		{"x-amz-restore", &h->restore},
 		{"x-amz-request-id", &h->request_id},
 		{"x-amz-bucket-region", &h->bucket_region},
+		{"x-amz-checksum-type", &h->checksum_type},
 	};
+	static const char sum[] = "x-amz-checksum-";
 
 	if (is_name(name, "content-length"))
 		return field_length(h, v);
@@ -173,9 +175,16 @@ static int field_set(struct http_head *h, struct http_str name, struct http_str 
 		return field_etag(h, v);
 	if (is_name(name, "connection"))
 		field_connection(h, v);
-	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-		if (is_name(name, texts[i].name))
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		if (is_name(name, texts[i].name)) {
 			*texts[i].to = v;
+			return 0;
+		}
+	}
+	if (name.len > sizeof(sum) && strncasecmp(name.p, sum, sizeof(sum) - 1) == 0) {
+		h->checksum_name = name;
+		h->checksum = v;
+	}
 	return 0;
 }
 

@@ -45,6 +45,8 @@ struct http_head {
 	uint64_t first, last, size;
 	struct http_str etag, last_modified, date;
 	struct http_str storage_class, restore, request_id, bucket_region;
+	/* x-amz-checksum-...: its name, and what it says; that of the last one, and the type's. */
+	struct http_str checksum_name, checksum, checksum_type;
 };
 
 /* Head length, 0 (incomplete), -EMSGSIZE (over a limit) or -EPROTO. */

@@ -4,8 +4,9 @@
  *	WAIT -> SENDING -> ANSWER -> BODY -> gone (on_done)
  *	any -> gone (failed, cancelled)
  *
- * SENDING writes the head, then the body in pieces of PIECE, one turn of the loop
- * each, so that others get theirs. An answer that comes before the body is out
+ * SENDING writes the head, then the body in pieces, one turn of the loop each, and
+ * the pieces are the smaller the more bodies are going out: a turn is to take about
+ * a millisecond, for the sake of who waits for a name. An answer that comes before the body is out
  * ends the sending, and the connection with it; so does a server that closes:
  * then what it said is read if it can be. A kept connection that dies before the
  * whole body was out cannot have had an effect: once, another one is taken.
@@ -25,6 +26,8 @@
 
 #define USER_AGENT  "mount-s3/" MOUNT_S3_VERSION
 #define PIECE	    (1 * MIB)
+#define PIECE_MIN   (128 * KIB)
+#define TURN_BYTES  (4 * MIB)
 #define TICK	    (250 * NSEC_PER_MSEC)
 #define INTERIM_MAX 8
 
@@ -47,6 +50,7 @@ struct send {
 	bool posted;
 	bool resent, early, keep_alive, chunked;
 	bool head_out;
+	bool counted; /* in engine->sending */
 	unsigned iov; /* what goes out next */
 	size_t off, piece;
 	uint64_t sent;
@@ -66,8 +70,16 @@ static struct send *send_of(struct conn *c)
 	return container_of(c, struct conn_pool_conn, conn)->user;
 }
 
+static void count(struct send *s, bool sends)
+{
+	if (s->counted != sends)
+		s->engine->sending += sends ? 1 : -1U;
+	s->counted = sends;
+}
+
 static void release(struct send *s, bool reusable)
 {
+	count(s, false);
 	if (s->state == WAIT)
 		conn_pool_cancel(s->engine->pool, &s->wait);
 	if (s->posted)
@@ -130,6 +142,7 @@ static void begin(struct send *s, struct conn_pool_conn *pc)
 	s->off = 0;
 	s->sent = 0;
 	s->last = clock_now();
+	count(s, true);
 	go_on(s);
 }
 
@@ -137,6 +150,7 @@ static void ask_conn(struct send *s)
 {
 	struct conn_pool_conn *pc;
 
+	count(s, false);
 	s->state = WAIT;
 	s->wait.fn = on_conn;
 	pc = conn_pool_get(s->engine->pool, s->host, &s->wait);
@@ -218,6 +232,13 @@ static void on_sent(struct conn *c, int res)
 	go_on(s);
 }
 
+static uint64_t piece_size(const struct get_loop *g)
+{
+	uint64_t share = round_down(TURN_BYTES / g->sending, PIECE_MIN);
+
+	return min_u64(max_u64(share, PIECE_MIN), PIECE);
+}
+
 /* Sends the next piece, in this turn only if the one before went out at once and was small. */
 static void go_on(struct send *s)
 {
@@ -237,7 +258,7 @@ static void go_on(struct send *s)
 			return;
 		piece_out(s);
 	}
-	s->piece = min_u64(s->call->body[s->iov].iov_len - s->off, PIECE);
+	s->piece = min_u64(s->call->body[s->iov].iov_len - s->off, piece_size(s->engine));
 	if (!conn_send(&s->pc->conn, (char *)s->call->body[s->iov].iov_base + s->off, s->piece,
 		       on_sent))
 		return;
@@ -255,6 +276,7 @@ static void recv_answer(struct send *s)
 {
 	struct conn_pool_conn *pc = s->pc;
 
+	count(s, false);
 	if (s->state == SENDING)
 		s->last = clock_now();
 	if (s->state != BODY)

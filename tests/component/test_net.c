@@ -383,12 +383,14 @@ static void a_closed_port_refuses(void)
 	check(go(&x));
 	check_int(x.err, ==, -ECONNREFUSED);
 	exchange_fini(&x);
-	exchange_init(&x, "GET");
-	/* an empty label: the resolver asks nobody */
-	(void)snprintf(x.url, sizeof(x.url), "http://a..b/");
-	check(go(&x));
-	check_int(x.err, ==, -EHOSTUNREACH);
-	exchange_fini(&x);
+	/* an empty label: the resolver asks nobody; the failure leaves nothing to the next call */
+	for (unsigned i = 0; i < 3; i++) {
+		exchange_init(&x, "GET");
+		(void)snprintf(x.url, sizeof(x.url), "http://a..b/");
+		check(go(&x));
+		check_int(x.err, ==, -EHOSTUNREACH);
+		exchange_fini(&x);
+	}
 	end_loop(loop);
 }
 

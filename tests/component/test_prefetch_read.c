@@ -76,6 +76,27 @@ static void random_4_kib(void)
 	rig_fini(&rig);
 }
 
+/* Far more than the kernel is likely to ask for again at once, and well within the budget. */
+static void lone_reads_find_what_others_fetched(void)
+{
+	const unsigned cells = 768, step = 451; /* no common factor: each cell once a round */
+	const uint64_t size = cells * (uint64_t)PF_CELL;
+	struct pf_stream *s;
+	struct rig rig;
+
+	rig_init(&rig, &(struct rig_config){.budget = 256 * MIB});
+	s = rig_stream(&rig, "scattered", size);
+	for (unsigned i = 0; i < 2 * cells; i++) {
+		uint64_t cell = i * step % cells, inside = i * 7 % 32 * 4096;
+
+		check_int(rig_pread(s, cell * PF_CELL + inside, 4096), ==, 4096);
+	}
+	check_int(memory_source_asked(rig.memory), ==, size);
+	check_int(memory_source_count(rig.memory), <=, cells);
+	pf_close(s);
+	rig_fini(&rig);
+}
+
 static void small_object_comes_whole(void)
 {
 	struct pf_stream *s;
@@ -279,6 +300,7 @@ int main(void)
 		TEST(reads_at_the_edges),
 		TEST(sequential_64_mib),
 		TEST(random_4_kib),
+		TEST(lone_reads_find_what_others_fetched),
 		TEST(small_object_comes_whole),
 		TEST(one_download_for_16),
 		TEST(arrivals_out_of_order),

@@ -44,6 +44,7 @@ struct memory_source {
 	struct list live;
 	struct memory_fetch_record *records;
 	unsigned count;
+	unsigned flips, described;
 	uint64_t asked;
 	uint64_t seed;
 	/* atomic */
@@ -124,6 +125,18 @@ static uint64_t served_to(const struct served *s)
 	return s->f->offset + s->f->length;
 }
 
+/* One bit of what is served now, if the script says so. */
+static void flip(struct served *s, char *at, uint64_t n)
+{
+	uint64_t where = s->script.flip_at;
+
+	WITH_LOCK(&s->m->lock);
+	if (s->m->flips == 0 || where < s->pos || where >= s->pos + n)
+		return;
+	s->m->flips--;
+	at[where - s->pos] ^= 4;
+}
+
 static void serve_piece(struct served *s, uint64_t limit)
 {
 	struct source_fetch *f = s->f;
@@ -136,6 +149,7 @@ static void serve_piece(struct served *s, uint64_t limit)
 		n = min_u64(n, piece);
 	n = min_u64(n, 1024 * 1024);
 	memcpy(room.iov_base, pattern + pos % PERIOD, n);
+	flip(s, room.iov_base, n);
 	s->pos += n;
 	atomic_fetch_add(&s->m->served, n);
 	f->on_data(f, pos, n);
@@ -164,6 +178,8 @@ static void serve(struct served *s)
 			if (limit < s->f->offset || atomic_load(&s->allowed) == 0)
 				return;
 			s->head_seen = true;
+			if (s->f->whole)
+				s->f->checksum = s->script.checksum;
 			if (s->f->on_head)
 				s->f->on_head(s->f);
 		}
@@ -305,6 +321,41 @@ static void cancel(struct block_source *source, struct source_fetch *f)
 	(void)sem_post(&m->ends);
 }
 
+struct told {
+	struct loop_task task;
+	struct memory_source *m;
+	struct source_describe *d;
+};
+
+static void tell(struct loop_task *t)
+{
+	struct told *told = container_of(t, struct told, task);
+	struct source_describe *d = told->d;
+	int err;
+
+	{
+		WITH_LOCK(&told->m->lock);
+		told->m->described++;
+		d->checksum = told->m->script.checksum;
+		d->first_part = told->m->script.first_part;
+		d->last_part = told->m->script.last_part;
+		err = told->m->script.describe_err;
+	}
+	free(told);
+	d->done(d, err);
+}
+
+static void describe(struct block_source *source, struct loop *l, struct source_describe *d)
+{
+	struct told *told = calloc(1, sizeof(*told));
+
+	assert(told);
+	told->m = container_of(source, struct memory_source, source);
+	told->d = d;
+	told->task.run = tell;
+	loop_post(l, &told->task);
+}
+
 static void source_end(struct block_source *source)
 {
 	struct memory_source *m = container_of(source, struct memory_source, source);
@@ -321,6 +372,7 @@ static const struct block_source_ops ops = {
 	.fetch = fetch,
 	.resume = resume,
 	.cancel = cancel,
+	.describe = describe,
 	.free = source_end,
 };
 
@@ -344,6 +396,7 @@ int memory_source_new(const struct memory_script *script, struct memory_source *
 		pattern[i] = pattern[i - PERIOD];
 	m->source.ops = &ops;
 	m->script = *script;
+	m->flips = script->flips;
 	m->seed = 42;
 	lock_init(&m->lock, RANK_CLIENT);
 	list_init(&m->live);
@@ -363,12 +416,19 @@ void memory_source_set(struct memory_source *m, const struct memory_script *scri
 {
 	WITH_LOCK(&m->lock);
 	m->script = *script;
+	m->flips = script->flips;
 }
 
 unsigned memory_source_count(struct memory_source *m)
 {
 	WITH_LOCK(&m->lock);
 	return m->count;
+}
+
+unsigned memory_source_described(struct memory_source *m)
+{
+	WITH_LOCK(&m->lock);
+	return m->described;
 }
 
 uint64_t memory_source_asked(struct memory_source *m)

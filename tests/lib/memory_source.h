@@ -35,6 +35,12 @@ struct memory_script {
 	/* Nothing is served until memory_source_allow says how far. */
 	bool hold;
 	uint64_t hold_from; /* hold only fetches that begin here or later */
+	/* Told by describe, with its error, and by fetches of a whole object. */
+	struct s3_checksum checksum;
+	uint64_t first_part, last_part;
+	int describe_err;
+	uint64_t flip_at; /* the first `flips` times that this byte is served it is wrong */
+	unsigned flips;
 };
 
 struct memory_source;
@@ -45,6 +51,7 @@ void memory_source_set(struct memory_source *m, const struct memory_script *scri
 
 /* Number of fetches so far, bytes asked for, bytes served. */
 unsigned memory_source_count(struct memory_source *m);
+unsigned memory_source_described(struct memory_source *m); /* calls of describe, ever */
 uint64_t memory_source_asked(struct memory_source *m);
 uint64_t memory_source_served(struct memory_source *m);
 struct memory_fetch_record memory_source_record(struct memory_source *m, unsigned i);

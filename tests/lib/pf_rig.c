@@ -48,6 +48,7 @@ void rig_init(struct rig *rig, const struct rig_config *c)
 		.part_size = c->part_size ? c->part_size : 8 * MIB,
 		.random_size = PF_CELL,
 		.max_window = c->max_window ? c->max_window : 64 * MIB,
+		.verify = c->verify,
 	};
 	insist(pf_new(&config, &rig->pf) == 0, "no engine");
 }

@@ -24,6 +24,7 @@ struct rig_config {
 	uint64_t max_window; /* 0: 64 MiB */
 	uint64_t part_size;  /* 0: 8 MiB */
 	unsigned nloops;     /* 0: 2 */
+	bool verify;
 };
 
 /* Ends the program when something cannot be had. */

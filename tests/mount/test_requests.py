@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many requests things cost, counted by s3d."""
 
+import mmap
 import os
 
 import pytest
 
-from check import MIB, blob, opened, sha256, sha256_file, write_all
+from check import KIB, MIB, blob, opened, sha256, sha256_file, write_all
 from mountlib import run, wait_for
 
 pytestmark = pytest.mark.s3d_only
@@ -50,6 +51,18 @@ def test_reading_one_unlisted_file(mnt, bucket, server):
     with server.counting() as n:
         assert (mnt / "a/b/f").read_bytes() == b"1"
     assert n[GET] == 1 and n[HEAD] <= 3 and n[LIST] <= 3, n
+
+
+def test_directories_beside_each_other_are_learnt_from(mount, bucket, server):
+    """Where lookups came thick in one directory, the next is listed at its first one."""
+    bucket.put_many((f"t/d{d}/f{i}", b"1") for d in range(10) for i in range(20))
+    m = mount("--metadata-ttl", "60")
+    with server.counting() as n:
+        for d in range(10):
+            for i in range(20):
+                assert (m.path / f"t/d{d}/f{i}").read_bytes() == b"1"
+    # t and each directory are looked up, the first one's files until it is listed.
+    assert n[GET] == 200 and n[HEAD] <= 1 + 10 + 2 and n[LIST] <= 1 + 2 * 10 + 2, n
 
 
 def test_empty_object_needs_no_body(mnt, bucket, server):
@@ -182,6 +195,21 @@ def test_random_reads_fetch_little(mnt, bucket, server):
             os.pread(fd, 4096, (i * 7919 * 4099) % size // 4096 * 4096)
         fetched = server.bytes_out() - before
     assert n[GET] <= 60 and fetched <= 40 * 4096 * 64, (n, fetched)
+
+
+def test_direct_reads_that_come_back_fetch_once(mnt, bucket, server):
+    """Past the kernel's page cache nobody else keeps the bytes: 64 MiB in lone reads, twice."""
+    block, blocks = 128 * KIB, 512
+    data = blob(blocks * block)
+    bucket.put("f", data)
+    with opened(mnt / "f", os.O_RDONLY | os.O_DIRECT) as fd, mmap.mmap(-1, block) as m:
+        before = server.bytes_out()
+        for i in range(2 * blocks):
+            at = i * 301 % blocks * block
+            assert os.preadv(fd, [m], at) == block
+            assert m[:] == data[at:at + block]
+        fetched = server.bytes_out() - before
+    assert fetched < blocks * block * 1.1, fetched
 
 
 def test_no_rename_request_reaches_the_server(mnt, bucket, server):

@@ -293,6 +293,18 @@ def test_unordered_listing_shows_each_name_once(mount, bucket, server):
         server.tell("quirk", name="list-unordered", on=0)
 
 
+def test_emptied_directory_that_another_client_fills_is_not_removed(mount, bucket):
+    """What was known of it may be a TTL old: rmdir asks."""
+    bucket.put("d/f", b"1")
+    m = mount("--allow-delete", "--metadata-ttl", "60")
+    os.unlink(m.path / "d/f")
+    assert os.listdir(m.path / "d") == [] and os.stat(m.path / "d")
+    bucket.put("d/g", b"2")
+    with fails_with(errno.EPERM):
+        os.rmdir(m.path / "d")
+    assert os.listdir(m.path / "d") == ["g"] and bucket.keys() == ["d/g"]
+
+
 def test_emptied_directory_is_listed_and_holds_its_parent(mount):
     """Without anybody having looked at it since."""
     m = mount("--allow-delete")

@@ -79,10 +79,30 @@ def test_read_write_open_with_truncation_writes(mnt, bucket):
     assert bucket.get("f") == b"new"
 
 
-def test_file_created_for_reading_only(mnt, bucket):
-    """Nobody would ever write it: refused, and the name stays free."""
-    with fails_with(errno.EPERM):
+def test_file_created_for_reading_only(mount, bucket):
+    """Nobody will ever write it: an empty object, there when open returns, as with flock(1)."""
+    m = mount("--allow-delete")
+    with opened(m.path / "f", os.O_RDONLY | os.O_CREAT | os.O_EXCL) as fd:
+        assert bucket.keys() == ["f"] and os.read(fd, 10) == b""
+        assert os.fstat(fd).st_ino == os.stat(m.path / "f").st_ino
+        with open(m.path / "f", "rb") as other:
+            assert other.read() == b""
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            with fails_with(errno.EAGAIN):
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with fails_with(errno.EEXIST):
+        os.open(m.path / "f", os.O_RDONLY | os.O_CREAT | os.O_EXCL)
+    assert run("flock", "-n", m.path / "lock", "true").returncode == 0
+    os.unlink(m.path / "f")
+    assert os.listdir(m.path) == ["lock"] == bucket.keys()
+
+
+@pytest.mark.s3d_only
+def test_file_created_for_reading_only_and_refused(mnt, server, bucket):
+    server.fault("status", op="PutObject", code=403, s3code="AccessDenied")
+    with fails_with(errno.EACCES):
         os.open(mnt / "f", os.O_RDONLY | os.O_CREAT)
+    server.clear_faults()
     assert not os.path.exists(mnt / "f") and bucket.keys() == []
 
 
@@ -162,6 +182,18 @@ def test_attributes_of_an_object_are_accepted_and_not_kept(mnt, bucket):
     assert (after.st_mode, after.st_mtime) == (before.st_mode, before.st_mtime)
     assert run("touch", mnt / "d/f").returncode == 0
     assert bucket.get("d/f") == b"content"
+
+
+def test_truncate_of_a_closed_empty_file(mnt, bucket):
+    """Its upload may wait for a dup of the descriptor: it is an object all the same."""
+    fd = os.open(mnt / "f", os.O_WRONLY | os.O_CREAT)
+    dup = os.dup(fd)
+    os.close(fd)
+    os.truncate(mnt / "f", 0)
+    with fails_with(errno.EPERM):
+        os.truncate(mnt / "f", 100)
+    os.close(dup)
+    assert (mnt / "f").read_bytes() == b"" == bucket.get("f")
 
 
 def test_truncate_rules(mnt, bucket):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 
 import pytest
 
@@ -17,6 +18,16 @@ from servers import S3d, aws_environment
 
 PART = 5 * MIB
 ALL = ("--allow-delete", "--allow-overwrite")
+
+
+SAVER = r"""
+import os, sys
+fd = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY)
+left = int(sys.argv[2])
+while left:
+    left -= os.write(fd, b"x" * min(left, 1 << 20))
+os.close(fd)
+"""
 
 
 def save(path, data, block=MIB):
@@ -128,6 +139,41 @@ def test_upload_of_a_killed_daemon_is_aborted_by_the_next(mount, bucket, folder)
     assert os.listdir(folder / "state" / "mount-s3") == []
 
 
+KILLED = [(op, size, kind) for op, size in (("PutObject", 100), ("CreateMultipartUpload", 2 * PART),
+                                            ("UploadPart", 2 * PART),
+                                            ("CompleteMultipartUpload", 2 * PART),
+                                            ("AbortMultipartUpload", 2 * PART))
+          for kind in ("stall", "after-success")]
+
+
+@pytest.mark.s3d_only
+@pytest.mark.limit(90)
+@pytest.mark.parametrize("op, size, kind", KILLED, ids=lambda v: str(v))
+def test_daemon_killed_during_any_request(mount, bucket, server, folder, op, size, kind):
+    """Before the server has done it, and after: close fails, nothing half, nothing is left."""
+    env = {"XDG_STATE_HOME": str(folder / "state")}
+    m = mount("--part-size", PART, *ALL, env=env)
+    m.expected = (-9,)
+    if op == "AbortMultipartUpload":
+        server.fault(op="CompleteMultipartUpload", kind="status", code=403, s3code="AccessDenied")
+    server.fault(op=op, kind=kind, arg=3000 if kind == "after-success" else 0)
+    writer = subprocess.Popen([sys.executable, "-c", SAVER, m.path / "f", str(size)])
+    wait_for(lambda: server.counts()[op] > 0, 20, op + " is at the server")
+    m.send(signal.SIGKILL)
+    m.wait_end(5)
+    assert writer.wait(20) != 0
+    server.clear_faults()
+    alive = mount("--part-size", PART, *ALL, env=env)
+    wait_for(lambda: bucket.uploads() == [], 60, "the next mount has aborted it")
+    if bucket.exists("f"):
+        assert bucket.get("f") == b"x" * size
+        assert op in ("PutObject", "CompleteMultipartUpload")
+    assert alive.terminate()[0] == 0
+    # A Create may be on its way for some time: the mount after this one would look, too.
+    if op != "CreateMultipartUpload":
+        assert os.listdir(folder / "state" / "mount-s3") == []
+
+
 def pending(bucket, key):
     """MinIO lists uploads by their exact key only."""
     answer = bucket.s3.list_multipart_uploads(Bucket=bucket.name, Prefix=key)
@@ -225,7 +271,9 @@ def test_close_tells_the_truth(mount, bucket, server, op, size, rule):
         assert sha256(bucket.get("f")) == sha256(blob(size))
     else:
         assert not bucket.exists("f")
-        assert "failed at " + op in m.log()
+        said = [l for l in m.log().splitlines() if " ERROR " in l]
+        assert len(said) == 1 and f"upload of f failed at {op}: " in said[0], m.log()
+        assert rule["s3code"] in said[0] and " bytes written)" in said[0]
     if op != "CreateMultipartUpload":   # a lost one is found after some time
         wait_for(lambda: bucket.uploads() == [], 5, "nothing is left")
 
@@ -284,6 +332,36 @@ def test_unknown_checksum_is_told_once(mount, bucket, folder, watchdog):
         assert m.log().count("does not know this checksum") == 1
     finally:
         s.stop()
+
+
+# memory
+
+
+@pytest.mark.once
+def test_parts_larger_than_half_the_memory(mount, bucket):
+    m = mount("--memory-target", "64", "--write-part-size", 1024 * MIB, *ALL)
+    save(m.path / "f", blob(70 * MIB))
+    assert sha256(bucket.get("f")) == sha256(blob(70 * MIB))
+    assert "parts of uploads have 32 MiB" in m.log()
+
+
+@pytest.mark.once
+@pytest.mark.limit(120)
+@pytest.mark.parametrize("size", [200 * KIB, 3 * MIB])
+def test_hundreds_of_files_open_for_writing(mount, bucket, size):
+    """Each holds a partial part, and none is closed before all are written."""
+    m = mount("--memory-target", "64", *ALL)
+    data = blob(size)
+    fds = [os.open(m.path / f"f{i}", os.O_CREAT | os.O_WRONLY) for i in range(200)]
+    for at in range(0, size, size // 4):
+        for fd in fds:
+            os.write(fd, data[at:at + size // 4])
+    for fd in fds:
+        os.close(fd)
+    for i in range(0, 200, 20):
+        assert sha256(bucket.get(f"f{i}")) == sha256(data)
+    assert m.log().count("half-written files") == 1
+    assert bucket.uploads() == []
 
 
 # others meanwhile
@@ -407,10 +485,25 @@ def test_random_writers_fail_at_once_and_leave_nothing(mounted, bucket):
               "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('create table t(x)')",
               mounted.path / "data.db")
     assert out.returncode != 0
+    with pytest.raises(OSError):
+        with zipfile.ZipFile(mounted.path / "a.zip", "w") as z:
+            z.writestr("a", blob(KIB))
     wait_for(lambda: bucket.uploads() == [], 5, "nothing is left")
-    assert not bucket.exists("f")
-    lines = [l for l in mounted.log().splitlines() if "are written in order" in l and " of f," in l]
-    assert len(lines) == 1, mounted.log()
+    assert bucket.keys() == ["ok"] and os.listdir(mounted.path) == ["ok"]
+    for name, rule in (("f", "are written in order"), ("a.zip", "are written in order"),
+                       ("data.db", "can be read when it is closed")):
+        lines = [l for l in mounted.log().splitlines() if " WARN " in l and f" of {name}," in l]
+        assert len(lines) == 1 and rule in lines[0], mounted.log()
+
+
+def test_read_refused_then_written(mounted, bucket):
+    """Who does not mind the refusal may go on."""
+    fd = os.open(mounted.path / "f", os.O_CREAT | os.O_RDWR)
+    with fails_with(errno.EBADF):
+        os.read(fd, 10)
+    os.write(fd, b"1")
+    os.close(fd)
+    assert bucket.get("f") == b"1"
 
 
 def test_cp_with_times_rsync_and_tar(mounted, bucket, folder):

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Strings and their encodings: base/buf, base/hex, base/uri. */
+/* Strings and their encodings: base/buf, base/hex, base/mountinfo, base/uri. */
 #include <errno.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/hex.h"
+#include "base/mountinfo.h"
 #include "base/uri.h"
 #include "lib/test.h"
 
@@ -158,6 +159,40 @@ static void uri_round_trip_of_every_byte(void)
 	check_mem(b.data, all, 256);
 }
 
+static void mountinfo_knows_paths_with_blanks(void)
+{
+	static char table[] =
+		"22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
+		"30 22 0:50 / /a rw - autofs systemd-1 rw\n"
+		"31 30 0:51 / /a rw,nosuid - fuse mountpoint-s3 rw,user_id=0\n"
+		"this is no line\n"
+		"32 22 0:52 / /with\\040space\\134and\\011tab rw shared:2 master:3 - tmpfs x rw\n"
+		"33 22 0:53 / /\\0 rw - tmpfs x rw\n";
+	static const struct {
+		const char *path, *device, *type;
+	} rows[] = {
+		{"/", "8:1", "ext4"},
+		{"/a", "0:51", "fuse"}, /* the one on top */
+		{"/with space\\and\ttab", "0:52", "tmpfs"},
+		{"/\\0", "0:53", "tmpfs"},
+		{"/with", NULL, NULL},
+		{"/a/", NULL, NULL},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		FILE *f = fmemopen(table, sizeof(table) - 1, "r");
+		struct mountinfo m = {0};
+
+		require(f);
+		check_int(mountinfo_read(f, rows[i].path, &m), ==, rows[i].type ? 0 : -ENOENT);
+		if (rows[i].type) {
+			check_str(m.device, rows[i].device);
+			check_str(m.type, rows[i].type);
+		}
+		(void)fclose(f);
+	}
+}
+
 int main(void)
 {
 	return test_run((struct test[]){
@@ -169,6 +204,7 @@ int main(void)
 		TEST(uri_escapes_what_is_not_unreserved),
 		TEST(uri_decodes_in_place),
 		TEST(uri_round_trip_of_every_byte),
+		TEST(mountinfo_knows_paths_with_blanks),
 		{0},
 	});
 }

@@ -326,6 +326,38 @@ static void runs_and_fragments(void)
 	pool_free(p);
 }
 
+/* Kept slabs are beyond the limit, whichever come back for them. */
+static void kept_slabs_are_not_counted(void)
+{
+	struct budget_wait w = {.slabs = 4};
+	void *kept[3], *lent[8];
+
+	require(budget_new(8 * MIB, &b) == 0);
+	require(budget_keep(b, kept, 3));
+	check_int(budget_limit(b), ==, 8 * MIB);
+	check_int(budget_used(b), ==, 0);
+	for (int i = 0; i < 2; i++) {
+		w.mem = lent + (size_t)4 * i;
+		require(budget_try_get(b, &w));
+	}
+	check(!budget_try_get(b, &w));
+	for (int i = 0; i < 8; i++)
+		memset(lent[i], i, PF_SLAB);
+	check_int(budget_resident(b), ==, 8 * MIB);
+	w.mem = lent;
+	for (int i = 0; i < 3; i++) {
+		void *other = kept[i];
+
+		memset(other, 'k', PF_SLAB);
+		kept[i] = lent[i];
+		lent[i] = other;
+	}
+	budget_put(b, lent, 8);
+	check_int(budget_used(b), ==, 0);
+	budget_release(b, kept, 3);
+	budget_free(b);
+}
+
 static void last_freed_first_used(void)
 {
 	unsigned got;
@@ -379,6 +411,7 @@ int main(void)
 		TEST(chain_stays_flat),
 		TEST(runs_and_fragments),
 		TEST(last_freed_first_used),
+		TEST(kept_slabs_are_not_counted),
 		TEST(memory_goes_back),
 		{0},
 	});

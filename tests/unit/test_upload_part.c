@@ -16,27 +16,40 @@ static uint64_t reach(uint64_t first, uint64_t most)
 
 static void grows_after_5000(void)
 {
-	check_int(upload_part_capacity(1, 8 * MIB, 128 * MIB), ==, 8 * MIB);
-	check_int(upload_part_capacity(5000, 8 * MIB, 128 * MIB), ==, 8 * MIB);
-	check_int(upload_part_capacity(5001, 8 * MIB, 128 * MIB), ==, 16 * MIB);
-	check_int(upload_part_capacity(6000, 8 * MIB, 128 * MIB), ==, 16 * MIB);
-	check_int(upload_part_capacity(6001, 8 * MIB, 128 * MIB), ==, 32 * MIB);
-	check_int(upload_part_capacity(10000, 8 * MIB, 128 * MIB), ==, 128 * MIB);
+	check_int(upload_part_capacity(1, 8 * MIB, 256 * MIB), ==, 8 * MIB);
+	check_int(upload_part_capacity(5000, 8 * MIB, 256 * MIB), ==, 8 * MIB);
+	check_int(upload_part_capacity(5001, 8 * MIB, 256 * MIB), ==, 16 * MIB);
+	check_int(upload_part_capacity(5500, 8 * MIB, 256 * MIB), ==, 16 * MIB);
+	check_int(upload_part_capacity(5501, 8 * MIB, 256 * MIB), ==, 32 * MIB);
+	check_int(upload_part_capacity(7001, 8 * MIB, 256 * MIB), ==, 256 * MIB);
+	check_int(upload_part_capacity(10000, 8 * MIB, 256 * MIB), ==, 256 * MIB);
 	check_int(upload_part_capacity(10000, 8 * MIB, 8 * MIB), ==, 8 * MIB);
 	check_int(upload_part_capacity(9999, 5 * MIB + 1, 5 * MIB + 1), ==, 5 * MIB);
 }
 
-/* The default memory of 512 MiB, with parts of at most a quarter of it. */
+/* Parts of at most half the memory, 512 MiB by default. */
 static void reaches(void)
 {
-	check_int(reach(8 * MIB, 128 * MIB), >=, (int64_t)(390 * GIB));
-	check_int(reach(8 * MIB, 64 * MIB), >=, (int64_t)(270 * GIB));
-	check_int(reach(64 * MIB, 1 * GIB), >=, (int64_t)(3100 * GIB));
-	check_int(reach(1 * GIB, 5 * GIB), >=, (int64_t)(25 * KIB * GIB));
-	check_int(reach(5 * GIB, 5 * GIB), >=, (int64_t)(48 * KIB * GIB));
+	check_int(reach(8 * MIB, 128 * MIB) / GIB, ==, 531);
+	check_int(reach(8 * MIB, 256 * MIB) / GIB, ==, 906);
+	check_int(reach(8 * MIB, 2 * GIB) / GIB, ==, 4031);
+	check_int(reach(8 * MIB, 5 * GIB) / GIB, ==, 6531);
+	check_int(reach(1 * GIB, 5 * GIB) / GIB, ==, 28000);
+	check_int(reach(5 * GIB, 5 * GIB) / GIB, ==, 50000);
+}
+
+static void two_hundred_gib_leave_room(void)
+{
+	uint64_t total = 0;
+	unsigned n = 0;
+
+	while (total < 200 * GIB)
+		total += upload_part_capacity(++n, 8 * MIB, 256 * MIB);
+	check_int(n, <, 7500);
 }
 
 int main(void)
 {
-	return test_run((struct test[]){TEST(grows_after_5000), TEST(reaches), {0}});
+	return test_run((struct test[]){
+		TEST(grows_after_5000), TEST(reaches), TEST(two_hundred_gib_leave_room), {0}});
 }
