@@ -32,6 +32,8 @@
 #define SKIP_MAX     512
 #define SLOW_LIST    (8 * NSEC_PER_MSEC)
 #define SLOW_SAMPLES 3 /* before we say so */
+#define SLOW_WHILE   (4 * NSEC_PER_SEC)
+#define WORK_ENTRY   (NSEC_PER_MSEC / 100) /* of server and parser, generously */
 
 static void page_free(struct page *p)
 {
@@ -226,22 +228,27 @@ static void ready_locked(struct fs *fs, struct page *p, struct list *waiters, st
 }
 
 /*
- * The shortest of the last few: work and a busy machine lengthen some, distance
+ * By the shortest of some time: work and a busy machine lengthen some, distance
  * lengthens all.
  */
 bool listing_is_slow_locked(const struct fs *fs)
 {
-	if (fs->lists_done < SLOW_SAMPLES)
-		return false;
-	for (uint64_t i = 0; i < LIST_TOOK && i < fs->lists_done; i++)
-		if (fs->list_took[i] < SLOW_LIST)
-			return false;
-	return true;
+	return fs->lists_done >= SLOW_SAMPLES && fs->list_least[0] >= SLOW_LIST &&
+	       fs->list_least[1] >= SLOW_LIST;
 }
 
-void listing_took_locked(struct fs *fs, uint64_t ns)
+void listing_took_locked(struct fs *fs, uint64_t ns, size_t entries)
 {
-	fs->list_took[fs->lists_done++ % LIST_TOOK] = ns;
+	uint64_t now = clock_now(), work = min_u64(ns, entries * WORK_ENTRY);
+
+	if (fs->lists_done == 0 || now - fs->list_since > SLOW_WHILE) {
+		fs->list_least[1] = fs->lists_done ? fs->list_least[0] : UINT64_MAX;
+		fs->list_least[0] = UINT64_MAX;
+		fs->list_since = now;
+	}
+	fs->list_least[0] = min_u64(fs->list_least[0], ns - work);
+	if (fs->lists_done < SLOW_SAMPLES)
+		fs->lists_done++;
 }
 
 static void on_list(struct s3_call *c)
@@ -268,7 +275,7 @@ static void on_list(struct s3_call *c)
 	}
 	{
 		WITH_LOCK(&fs->lock);
-		listing_took_locked(fs, clock_now() - p->requested);
+		listing_took_locked(fs, clock_now() - p->requested, p->s3 ? p->s3->count : 0);
 		ready_locked(fs, p, &waiters, &dead);
 	}
 	sweep_later(fs);

@@ -98,7 +98,7 @@ bool page_speaks_locked(const struct page *p, const char *name, size_t len);
 bool listing_find_locked(struct fs *fs, struct inode *dir, const char *name, size_t len,
 			 uint64_t now, struct found *ret, uint64_t *ret_told);
 /* How long a LIST took; whether they take long, as with a server that is far. */
-void listing_took_locked(struct fs *fs, uint64_t ns);
+void listing_took_locked(struct fs *fs, uint64_t ns, size_t entries);
 bool listing_is_slow_locked(const struct fs *fs);
 /* A page in flight that is likely to cover the name, or NULL. */
 struct page *listing_loading_locked(struct inode *dir, const char *name, size_t len);

@@ -24,8 +24,6 @@
 #include "fuse/upload.h"
 #include "fuse/watch.h"
 
-#define LIST_TOOK 8
-
 struct fs {
 	/* set at creation */
 	struct fs_config config; /* strings are ours */
@@ -59,10 +57,11 @@ struct fs {
 	struct list negative_lru;
 	struct list pages; /* all listing pages that may answer, oldest first: page.lru */
 	unsigned npages;
-	struct list page_starts;       /* made under the lock, to be requested: listing_start */
-	size_t page_keys;	       /* entries of all of them */
-	uint64_t list_took[LIST_TOOK]; /* the last ones, for listing.c */
-	uint64_t lists_done;
+	struct list page_starts; /* made under the lock, to be requested: listing_start */
+	size_t page_keys;	 /* entries of all of them */
+	/* the shortest time that a LIST took, in this while and the one before: listing.c */
+	uint64_t list_least[2], list_since;
+	unsigned lists_done;
 	struct list handles; /* every open file handle: handle.node */
 	unsigned uploads;    /* write handles whose upload has not ended */
 	unsigned uploads_lost;

@@ -267,7 +267,6 @@ static int place_outposts(const struct s3_endpoint_input *in, const struct arn *
 	(void)snprintf(p->name, sizeof(p->name), "%s-%s.%.*s", name, a->field[4], (int)(slash - id),
 		       id);
 	p->no_checksums = true;
-	p->signing = "s3-outposts";
 	return 0;
 }
 
@@ -306,21 +305,56 @@ static int check_arn(const struct s3_endpoint_input *in, const struct arn *a, ch
 	return 0;
 }
 
+static const struct arn_service {
+	const char *name, *host; /* in the ARN; in the host name */
+} arn_services[] = {
+	{"s3", "s3-accesspoint"},
+	{"s3-object-lambda", "s3-object-lambda"},
+	{"s3-outposts", "s3-outposts"},
+};
+
+static const struct arn_service *arn_service_of(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(arn_services); i++)
+		if (strcmp(arn_services[i].name, name) == 0)
+			return &arn_services[i];
+	return NULL;
+}
+
+/* The access point of an ARN with a region. */
+static int place_in_region(const struct s3_endpoint_input *in, const struct arn *a,
+			   const struct arn_service *service, char *why, size_t why_len,
+			   struct s3_place *p)
+{
+	const char *region = a->field[3];
+
+	if (!region[0])
+		return s3_place_refuse(why, why_len, "\"%s\" names no region", in->bucket);
+	(void)snprintf(p->region, sizeof(p->region), "%s", region);
+	p->suffix = partition_of(region)->suffix;
+	(void)snprintf(p->service, sizeof(p->service), "%s%s.%s", service->host,
+		       in->dual_stack ? ".dualstack" : "", region);
+	p->signing = service->name;
+	return strcmp(service->name, "s3-outposts") == 0
+		       ? place_outposts(in, a, why, why_len, p)
+		       : place_access_point(in, a, why, why_len, p);
+}
+
 static int place_arn(const struct s3_endpoint_input *in, char *why, size_t why_len,
 		     struct s3_place *p)
 {
+	const struct arn_service *service;
 	struct arn a;
-	const char *service, *region;
+	bool plain;
 	int r;
 
 	if (!arn_parse(in->bucket, &a))
 		return s3_place_refuse(why, why_len, "\"%s\" is not an ARN", in->bucket);
-	service = a.field[2];
-	region = a.field[3];
-	if (strcmp(service, "s3") != 0 && strcmp(service, "s3-object-lambda") != 0 &&
-	    strcmp(service, "s3-outposts") != 0)
+	service = arn_service_of(a.field[2]);
+	if (!service)
 		return s3_place_refuse(why, why_len, "\"%s\" is not an ARN of S3", in->bucket);
-	if (strcmp(service, "s3") == 0 && !a.field[4][0])
+	plain = service == &arn_services[0];
+	if (plain && !a.field[4][0])
 		return place_access_point(in, &a, why, why_len, p); /* a bucket's: says so */
 	r = check_arn(in, &a, why, why_len);
 	if (r < 0)
@@ -329,23 +363,12 @@ static int place_arn(const struct s3_endpoint_input *in, char *why, size_t why_l
 		return s3_place_refuse(
 			why, why_len,
 			"access points have no path style and no transfer acceleration");
-	if (in->dual_stack && strcmp(service, "s3") != 0)
-		return s3_place_refuse(why, why_len, "%s has no dual stack", service);
+	if (in->dual_stack && !plain)
+		return s3_place_refuse(why, why_len, "%s has no dual stack", service->name);
 	p->arn = p->virtual_only = true;
-	if (strcmp(service, "s3") == 0 && !region[0])
+	if (plain && !a.field[3][0])
 		return place_multi_region(in, &a, why, why_len, p);
-	if (!region[0])
-		return s3_place_refuse(why, why_len, "\"%s\" names no region", in->bucket);
-	(void)snprintf(p->region, sizeof(p->region), "%s", region);
-	p->suffix = partition_of(region)->suffix;
-	(void)snprintf(p->service, sizeof(p->service), "%s%s%s.%s", service,
-		       strcmp(service, "s3") == 0 ? "-accesspoint" : "",
-		       in->dual_stack ? ".dualstack" : "", region);
-	if (strcmp(service, "s3-outposts") == 0)
-		return place_outposts(in, &a, why, why_len, p);
-	if (strcmp(service, "s3-object-lambda") == 0)
-		p->signing = "s3-object-lambda";
-	return place_access_point(in, &a, why, why_len, p);
+	return place_in_region(in, &a, service, why, why_len, p);
 }
 
 int s3_place_find(const struct s3_endpoint_input *in, char *why, size_t why_len, struct s3_place *p)

@@ -325,6 +325,35 @@ static void head_tells_the_algorithm(void)
 	}
 }
 
+SYNC_CALL(uploads, s3_list_uploads_call, s3_list_uploads)
+
+/* Prefixes must end in '/': the whole directory is asked for, and sifted. */
+static void uploads_of_a_key(void)
+{
+#define UPLOAD(key, id)                                         \
+	"<Upload><Key>" key "</Key><UploadId>" id "</UploadId>" \
+	"<Initiated>2015-10-21T07:28:00.000Z</Initiated></Upload>"
+	static const char answer[] =
+		BODY_ANSWER("200 OK", "",
+			    "<ListMultipartUploadsResult>" UPLOAD("d/a", "1") UPLOAD("d/k", "2")
+				    UPLOAD("d/l", "3") "</ListMultipartUploadsResult>");
+	static const char *const prefixes[] = {"d/k", "k"};
+	static const char *const queries[] = {"?prefix=d%2F&uploads= ", "?uploads= "};
+
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++) {
+		struct s3_list_uploads_call u = {.prefix = prefixes[i]};
+
+		script_begin(SCRIPT(answer), &directory);
+		check_int(sync_uploads(&u), ==, 0);
+		check(sent(0, queries[i]));
+		check_int(u.nuploads, ==, i == 0);
+		if (u.nuploads)
+			check_str(u.uploads[0].id, "2");
+		s3_uploads_free(u.uploads, u.nuploads);
+		script_end(1);
+	}
+}
+
 int main(void)
 {
 	int r;
@@ -345,6 +374,7 @@ int main(void)
 		TEST(rename_errors),
 		TEST(rename_is_looked_for),
 		TEST(head_tells_the_algorithm),
+		TEST(uploads_of_a_key),
 		{0},
 	});
 	end_loop(sync_.loop);

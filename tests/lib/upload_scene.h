@@ -386,7 +386,7 @@ static void check_all_freed(unsigned slabs)
 	check_int(free_now, ==, slabs);
 }
 
-static void wait_count(enum kind k, unsigned n)
+static inline void wait_count(enum kind k, unsigned n)
 {
 	uint64_t deadline = clock_now() + 5 * NSEC_PER_SEC;
 

@@ -416,7 +416,7 @@ static void session(void)
 {
 #define CREDENTIALS(inner)                                                       \
 	DECL "<CreateSessionResult" NS "><Credentials>" inner "</Credentials></" \
-							      "CreateSessionResult>"
+	     "CreateSessionResult>"
 #define KEYS  "<AccessKeyId>A</AccessKeyId><SecretAccessKey>S/+=</SecretAccessKey>"
 #define TOKEN "<SessionToken>T&amp;</SessionToken>"
 #define UNTIL "<Expiration>2015-10-21T07:28:00.000Z</Expiration>"
