@@ -196,7 +196,7 @@ int upload_append_new(const struct upload_config *config, const char *key,
 		return r;
 	}
 	u->append = x;
-	u->max_part = config->part_size;
+	u->max_part = u->first_part;
 	u->attrs.storage_class = NULL;
 	if (base) {
 		x->exists = true;
