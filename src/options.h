@@ -28,12 +28,13 @@ struct options {
 	const char *prefix;		/* "" or ends in '/' */
 	bool prefix_given;
 
-	const char *region, *endpoint_url, *storage_class, *expected_bucket_owner;
+	const char *region, *endpoint_url, *bucket_type, *storage_class, *expected_bucket_owner;
 	const char *sse, *sse_kms_key_id, *profile, *ca_bundle, *user_agent_prefix, *log_directory;
 	const char *cache_control, *acl, *upload_checksums; /* NULL: not given */
 	struct option_list tag, metadata;
-	bool strict_metadata, if_none_match, infer_content_type, fixed_part_size;
-	bool force_path_style, requester_pays, no_sign_request;
+	bool strict_metadata, incremental_upload, if_none_match, infer_content_type,
+		fixed_part_size;
+	bool force_path_style, dual_stack, transfer_acceleration, requester_pays, no_sign_request;
 	bool read_only, allow_delete, allow_overwrite, auto_unmount, allow_root, allow_other;
 	bool verify_checksums;
 	bool immutable; /* implies read_only and indefinite TTLs */

@@ -190,12 +190,22 @@ static enum fs_direct_io direct_io(const struct options *o)
 	return strcmp(o->direct_io, "auto") == 0 ? FS_DIRECT_AUTO : FS_DIRECT_ALWAYS;
 }
 
+static enum s3_bucket_type bucket_type(const struct options *o)
+{
+	if (!o->bucket_type)
+		return S3_BUCKET_INFER;
+	return strcmp(o->bucket_type, "directory") == 0 ? S3_BUCKET_DIRECTORY : S3_BUCKET_GENERAL;
+}
+
 static int start_client(struct stack *s, const struct options *o, struct stack_error *e)
 {
 	struct s3_config c = {.bucket = o->bucket,
+			      .bucket_type = bucket_type(o),
 			      .region = o->region,
 			      .endpoint_url = o->endpoint_url,
 			      .force_path_style = o->force_path_style,
+			      .dual_stack = o->dual_stack,
+			      .transfer_acceleration = o->transfer_acceleration,
 			      .no_sign_request = o->no_sign_request,
 			      .profile = o->profile,
 			      .requester_pays = o->requester_pays,
@@ -304,6 +314,7 @@ static int start_fs(struct stack *s, const struct options *o, struct stack_error
 		.read_only = o->read_only,
 		.allow_delete = o->allow_delete,
 		.allow_overwrite = o->allow_overwrite,
+		.incremental_upload = o->incremental_upload,
 		.allow_other = o->allow_other,
 		.allow_root = o->allow_root,
 		.auto_unmount = o->auto_unmount,

@@ -81,6 +81,14 @@ static void getattr_free(struct request *r)
 	free(container_of(r, struct getattr, r));
 }
 
+/* It got another name while the server was asked for the old one. */
+static bool renamed_locked(const struct getattr *g)
+{
+	const struct inode *i = g->inode;
+
+	return i->attached && (i->parent != g->find.dir || strcmp(i->name, g->name) != 0);
+}
+
 static void on_found(struct find *f)
 {
 	struct getattr *g = container_of(f, struct getattr, find);
@@ -91,7 +99,9 @@ static void on_found(struct find *f)
 
 	{
 		WITH_LOCK(&fs->lock);
-		if (err == 0 && f->inode != g->inode)
+		if (renamed_locked(g))
+			err = 0;
+		else if (err == 0 && f->inode != g->inode)
 			err = -ESTALE;
 		if (err == 0) {
 			attr_fill_locked(fs, g->inode, &st);
@@ -180,7 +190,8 @@ static int set_locked(const struct fs *fs, struct inode *i, const struct stat *w
 	if (to_set & FUSE_SET_ATTR_SIZE) {
 		if (i->is_dir)
 			return -EISDIR;
-		if (i->state == INODE_REMOTE && (uint64_t)want->st_size != i->size)
+		if ((i->state == INODE_REMOTE || (i->writer && i->writer->goes_on)) &&
+		    (uint64_t)want->st_size != i->size)
 			return -EPERM;
 	}
 	if (i->state == INODE_REMOTE) /* nothing of it can be kept: no harm, or an error */

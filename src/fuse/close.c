@@ -5,7 +5,8 @@
  *
  *   close of a write handle by              does
  *   another process than its opener's       leaves it pending
- *   the opener's, being killed by a signal  aborts: half a file is not published
+ *   the opener's, being killed by a signal  aborts: half a file is not published;
+ *                                           what was appended to one is
  *   the opener's, which has a dup of it     leaves it pending
  *   the opener's, nothing written, others   leaves it pending
  *   may have the descriptor
@@ -14,14 +15,17 @@
  *   the opener's, else                      finishes the upload and waits for it
  *
  * What is pending at release is finished then, and nobody hears of an error but
- * the log.
+ * the log. What is appended to a file is sent by each of these, and by fsync, and
+ * the upload goes on where it would be left pending.
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "fuse/handle.h"
 #include "fuse/io.h"
+#include "fuse/name.h"
 #include "fuse/proc.h"
 #include "fuse/reply.h"
 #include "fuse/request.h"
@@ -53,8 +57,10 @@ static void on_ended(struct writer_wait *w, int err)
 	request_unref(&c->r);
 }
 
-/* Finishes the upload; its result is the answer. */
-static void finish_and_wait(struct request *stack, struct handle *h, bool sync)
+enum until { ENDED, COMMITTED };
+
+/* The upload's result, or that it is as far, is the answer. */
+static void wait_for(struct request *stack, struct handle *h, enum until until, bool sync)
 {
 	struct closing *c = calloc(1, sizeof(*c));
 
@@ -68,7 +74,32 @@ static void finish_and_wait(struct request *stack, struct handle *h, bool sync)
 	c->wait.done = on_ended;
 	c->sync = sync;
 	request_watch(&c->r);
-	writer_finish(h, &c->wait);
+	if (until == COMMITTED)
+		writer_commit(h, &c->wait);
+	else
+		writer_finish(h, &c->wait);
+}
+
+/* Somebody else may go on with it. */
+static void leave_pending(struct request *r, struct handle *h)
+{
+	writer_pending(h);
+	if (upload_appends(h->upload))
+		wait_for(r, h, COMMITTED, /* sync= */ false);
+	else
+		(void)reply_err(r, 0);
+}
+
+/* Whether the opener's process has another descriptor of the file. */
+static enum proc_answer has_dup(struct handle *h)
+{
+	char name[NAME_LEN_MAX + 1];
+
+	{
+		WITH_LOCK(&h->fs->lock);
+		memcpy(name, h->inode->name, h->inode->name_len + 1U);
+	}
+	return proc_holds_file(h->tgid, name, h->inode->ino);
 }
 
 /* Nothing was written, and its user, who wanted to read it, has met an error: no object. */
@@ -82,7 +113,7 @@ static bool is_void(struct handle *h)
 
 static void flush_write(struct request *r, struct handle *h)
 {
-	uint64_t size = upload_size(h->upload);
+	uint64_t size = upload_written(h->upload);
 	enum proc_answer dup;
 	int err = 0;
 
@@ -92,12 +123,11 @@ static void flush_write(struct request *r, struct handle *h)
 		return;
 	}
 	if (!writer_is_owner(h, r->tid)) {
-		writer_pending(h);
-		(void)reply_err(r, 0);
+		leave_pending(r, h);
 		return;
 	}
-	dup = proc_holds_file(h->tgid, h->inode->name, h->inode->ino);
-	if (dup == PROC_UNKNOWN && proc_was_killed(r->tid)) {
+	dup = has_dup(h);
+	if (dup == PROC_UNKNOWN && proc_was_killed(r->tid) && !upload_appends(h->upload)) {
 		log_warn(LOG_FUSE, "writer %d was killed after %llu bytes: not uploaded",
 			 (int)r->tid, (unsigned long long)size);
 		r->told = true;
@@ -113,11 +143,10 @@ static void flush_write(struct request *r, struct handle *h)
 	}
 	if (dup == PROC_YES ||
 	    (size == 0 && (dup == PROC_UNKNOWN || proc_may_have_shared(h->tgid)))) {
-		writer_pending(h);
-		(void)reply_err(r, 0);
+		leave_pending(r, h);
 		return;
 	}
-	finish_and_wait(r, h, /* sync= */ false);
+	wait_for(r, h, ENDED, /* sync= */ false);
 }
 
 void io_flush(struct fs *fs, fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi)
@@ -142,7 +171,7 @@ void io_fsync(struct fs *fs, fuse_req_t req, uint64_t ino, const struct fuse_fil
 
 	request_init(&r, fs, req, "fsync", ino);
 	if (h->write)
-		finish_and_wait(&r, h, /* sync= */ true);
+		wait_for(&r, h, COMMITTED, /* sync= */ true);
 	else
 		(void)reply_err(&r, 0);
 }

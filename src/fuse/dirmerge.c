@@ -5,9 +5,11 @@
  * and "a-" once each, the directory winning over the object. So an entry is held
  * back (carried) until the listing has passed the place of its directory, and a
  * page is sorted by name. A listing that is not in byte order (directory buckets)
- * comes as the server sends it, what exists only here at its end.
+ * comes as the server sends it, what exists only here at its end; of a name that
+ * comes twice on a page the directory is shown, on two pages what came first.
  *
- * Invariant: over all pages of an ordered listing each name comes out once.
+ * Invariant: over all pages each name comes out once; of an unordered listing as
+ * long as there are no more names than a nameset keeps.
  * Pure; any thread.
  */
 #include "fuse/dirmerge.h"
@@ -120,8 +122,62 @@ static int merge_ordered(const struct merge_in *in, struct merge_out *out)
 	return 0;
 }
 
-static void merge_unordered(const struct merge_in *in, struct merge_out *out)
+static int compare_at(const void *pa, const void *pb)
 {
+	return compare(*(const struct merge_name *const *)pa,
+		       *(const struct merge_name *const *)pb);
+}
+
+/* What has a name that another entry of the page has, too, gets length 0. */
+static int hide_twins(struct merge_out *out)
+{
+	struct merge_name **sorted = calloc(out->count + 1, sizeof(struct merge_name *));
+	const struct merge_name *kept = NULL;
+
+	if (!sorted)
+		return -ENOMEM;
+	for (size_t i = 0; i < out->count; i++)
+		sorted[i] = &out->entries[i];
+	qsort(sorted, out->count, sizeof(*sorted), compare_at);
+	for (size_t i = 0; i < out->count; i++) {
+		struct merge_name *n = sorted[i];
+
+		if (kept && name_cmp(kept->name, kept->len, n->name, n->len) == 0)
+			n->len = 0;
+		else
+			kept = n;
+	}
+	free(sorted);
+	return 0;
+}
+
+/* Leaves one entry per name, that no page before has had. */
+static int settle_unordered(const struct merge_in *in, struct merge_out *out)
+{
+	size_t kept = 0;
+	int r = hide_twins(out);
+
+	for (size_t i = 0; i < out->count && r == 0; i++) {
+		struct merge_name n = out->entries[i];
+		uint32_t first = in->index;
+
+		if (n.len > 0 && in->names)
+			r = nameset_first(in->names, n.name, n.len, in->index, &first);
+		if (n.len == 0 || first < in->index)
+			out->hidden++;
+		else
+			out->entries[kept++] = n;
+	}
+	out->count = kept;
+	return r;
+}
+
+static int merge_unordered(const struct merge_in *in, struct merge_out *out)
+{
+	int r = settle_unordered(in, out);
+
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < out->count && in->nlocals > 0; i++) {
 		struct merge_name key = out->entries[i], *l;
 
@@ -136,6 +192,7 @@ static void merge_unordered(const struct merge_in *in, struct merge_out *out)
 		if (!in->locals[i].seen)
 			out->entries[out->count++] = in->locals[i];
 	}
+	return 0;
 }
 
 int dirmerge(const struct merge_in *in, struct merge_out *ret)
@@ -149,7 +206,7 @@ int dirmerge(const struct merge_in *in, struct merge_out *ret)
 		return -ENOMEM;
 	add_page(in, &out);
 	if (in->page->unordered)
-		merge_unordered(in, &out);
+		r = merge_unordered(in, &out);
 	else
 		r = merge_ordered(in, &out);
 	if (r < 0) {

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "base/macro.h"
+#include "fuse/nameset.h"
 #include "s3/s3.h"
 
 /* In order of precedence when several have one name. */
@@ -33,6 +34,8 @@ struct merge_in {
 	size_t nlocals;
 	const struct merge_name *carried; /* what the page before left over */
 	size_t ncarried;
+	struct nameset *names; /* unordered listings of several pages: all names so far */
+	uint32_t index;	       /* of the page, then */
 };
 
 /* Names point into the page, the locals and the carried ones. */

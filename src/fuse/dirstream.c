@@ -49,6 +49,7 @@ struct dirstream {
 	_Atomic unsigned refs;
 
 	struct page_wait arrival; /* the one load in flight */
+	struct nameset names;	  /* of an unordered listing: whoever has the page in flight */
 
 	/* under fs->lock */
 	struct mark *marks;
@@ -182,6 +183,7 @@ void dirstream_unref(struct dirstream *s)
 		slot_free(&s->slots[i]);
 	dirahead_fini(&s->ahead);
 	names_free(s->locals, s->nlocals);
+	nameset_fini(&s->names);
 	marks_free(s);
 	fs_unref(s->fs, s->dir);
 	free(s);
@@ -325,6 +327,8 @@ static int merge_page(struct dirstream *s, struct page *p, struct merge_out *ret
 		.nlocals = s->nlocals,
 		.carried = k->carried,
 		.ncarried = k->ncarried,
+		.names = s->loading_index > 0 || p->s3->truncated ? &s->names : NULL,
+		.index = (uint32_t)s->loading_index,
 	};
 
 	return dirmerge(&in, ret);

@@ -104,6 +104,8 @@ static void set_config(struct fs *fs, const struct fs_config *c)
 	fs->config.bucket = fs->bucket;
 	fs->config.prefix = fs->prefix;
 	fs->owner = geteuid();
+	fs->directory = s3_client_is_directory(c->client);
+	fs->appends = c->incremental_upload && fs->directory;
 	fs->revalidate = c->metadata_ttl == FS_TTL_MINIMAL;
 	fs->ttl = fs->revalidate ? TTL_MINIMAL : c->metadata_ttl;
 	fs->upload_config = (struct upload_config){
@@ -192,6 +194,10 @@ int fs_new(const struct fs_config *config, struct fs **ret)
 	}
 	fs->table.on_free = on_inode_free;
 	set_config(fs, config);
+	if (config->incremental_upload && !fs->appends)
+		log_warn(LOG_FUSE,
+			 "--incremental-upload has no effect: only directory buckets take "
+			 "appends; files are uploaded whole");
 	*ret = fs;
 	return 0;
 }
@@ -275,8 +281,12 @@ unsigned fs_drain(struct fs *fs, uint64_t deadline)
 		fs->draining = true;
 		before = fs->uploads_lost;
 	}
+	/* Half a file is not published; what was appended to one is. */
 	while ((h = next_writer(fs, WRITER_OPEN, WRITER_OPEN))) {
-		writer_fail(h, -EIO);
+		if (h->upload && upload_appends(h->upload))
+			writer_finish(h, NULL);
+		else
+			writer_fail(h, -EIO);
 		handle_unref(h);
 	}
 	while ((h = next_writer(fs, WRITER_PENDING, WRITER_PENDING))) {

@@ -40,6 +40,7 @@ struct fs_config {
 	gid_t gid;
 	mode_t dir_mode, file_mode; /* permission bits */
 	bool read_only, allow_delete, allow_overwrite;
+	bool incremental_upload; /* of directory buckets: append, send while it is written */
 	bool allow_other, allow_root, auto_unmount;
 	bool immutable; /* nothing changes: the kernel may keep listings for good */
 	enum fs_direct_io direct_io;

@@ -36,7 +36,8 @@ struct handle {
 	bool direct;		  /* reading: past the page cache */
 	struct pf_stream *stream; /* reading */
 	uint64_t size;		  /* reading: of the version */
-	struct upload *upload;	  /* writing */
+	struct upload *upload;	  /* writing; NULL until writer_start */
+	bool goes_on;		  /* writing: behind what the object has */
 	pid_t tid, tgid;	  /* who opened it; tgid 0: unknown */
 
 	_Atomic unsigned refs;

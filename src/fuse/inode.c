@@ -45,13 +45,21 @@ static int inode_new(const char *name, size_t len, bool is_dir, struct inode **r
 	list_init(&i->local_node);
 	i->is_dir = is_dir;
 	i->name_len = (uint16_t)len;
-	memcpy(i->name, name, len);
+	memcpy(i->first_name, name, len);
+	i->name = i->first_name;
 	*ret = i;
 	return 0;
 }
 
+static void free_name(struct inode *i)
+{
+	if (i->name != i->first_name)
+		free((char *)(uintptr_t)i->name);
+}
+
 static void inode_free(struct inode *i)
 {
+	free_name(i);
 	free(i->etag);
 	free(i->dir);
 	free(i);
@@ -198,6 +206,30 @@ void itable_detach(struct itable *t, struct inode *i)
 	list_in_parent(i);
 	i->expires = 0;
 	itable_maybe_free(t, i);
+}
+
+int itable_move(struct itable *t, struct inode *i, struct inode *parent, const char *name,
+		size_t len)
+{
+	struct inode *old_parent = i->parent;
+	char *copy = strndup(name, len);
+
+	assert(i->attached && !i->is_dir && i->state == INODE_REMOTE);
+	assert(!itable_child(t, parent, name, len));
+	hash_remove(&t->by_name, &i->by_name);
+	if (!copy || hash_insert(&t->by_name, &i->by_name, name_hash(parent, name, len)) < 0) {
+		free(copy);
+		i->attached = false;
+		i->expires = 0;
+		itable_maybe_free(t, i);
+		return -ENOMEM;
+	}
+	free_name(i);
+	i->name = copy;
+	i->name_len = (uint16_t)len;
+	i->parent = inode_ref(parent);
+	itable_unref(t, old_parent);
+	return 0;
 }
 
 void itable_ancestors_remote(struct itable *t, struct inode *dir)

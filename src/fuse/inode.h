@@ -44,6 +44,7 @@ struct dir {
 	unsigned misses, skip, skip_next;
 	uint64_t listed; /* when readdir last got a page */
 	bool big;	 /* more than one page */
+	bool unordered;	 /* the server lists it in no order */
 	bool useful;	 /* the last page that lookups asked for answered several */
 	bool below;	 /* the same of a directory in it: others will be like that */
 	bool warned;	 /* that it has keys which are not shown */
@@ -68,14 +69,16 @@ struct inode {
 	uint16_t name_len;
 	uint8_t state; /* enum inode_state */
 	bool is_dir;
-	bool attached;	/* found by (parent, name) */
-	bool keep;	/* a directory that stays when its last object goes */
-	bool existed;	/* INODE_WRITING: replaces an object */
-	bool archived;	/* needs a restore before it can be read */
-	bool opened;	/* this version was opened for reading before */
-	bool data_seen; /* its last byte was given to the kernel: pages may be cached */
-	bool times_set; /* mtime was set by utimens before the upload */
-	char name[];
+	bool attached;	  /* found by (parent, name) */
+	bool keep;	  /* a directory that stays when its last object goes */
+	bool existed;	  /* INODE_WRITING: replaces an object */
+	bool archived;	  /* needs a restore before it can be read */
+	bool opened;	  /* this version was opened for reading before */
+	bool data_seen;	  /* its last byte was given to the kernel: pages may be cached */
+	bool times_set;	  /* mtime was set by utimens before the upload */
+	bool renaming;	  /* the server was asked to give it another name, or its name away */
+	const char *name; /* first_name, or memory of its own since it was moved */
+	char first_name[];
 };
 
 struct itable {
@@ -100,6 +103,12 @@ int itable_add(struct itable *t, struct inode *parent, const char *name, size_t 
 	       enum inode_state state, struct inode **ret) must_check;
 /* Takes the name away; the inode may be freed when nobody holds it. */
 void itable_detach(struct itable *t, struct inode *i);
+/*
+ * A file on the server has another name from now on, which nobody has; both
+ * directories are held by the caller. 0 or -ENOMEM: then it is detached.
+ */
+int itable_move(struct itable *t, struct inode *i, struct inode *parent, const char *name,
+		size_t len) must_check;
 /* Moves between states and keeps the parent's list of local children. */
 void itable_set_state(struct itable *t, struct inode *i, enum inode_state state);
 /* The directory and all its ancestors are on the server now. */

@@ -22,6 +22,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "fuse/name.h"
 #include "fuse/resolve.h"
 #include "fuse/state.h"
 #include "fuse/sweep.h"
@@ -31,6 +32,8 @@
 #define SKIP_MAX     512
 #define SLOW_LIST    (8 * NSEC_PER_MSEC)
 #define SLOW_SAMPLES 3 /* before we say so */
+#define SLOW_WHILE   (4 * NSEC_PER_SEC)
+#define WORK_ENTRY   (NSEC_PER_MSEC / 100) /* of server and parser, generously */
 
 static void page_free(struct page *p)
 {
@@ -39,6 +42,7 @@ static void page_free(struct page *p)
 	free(p->unknown);
 	if (p->s3)
 		s3_page_free(p->s3);
+	free(p->order);
 	free(p->prefix);
 	free(p->lo);
 	free(p->token);
@@ -74,6 +78,7 @@ int page_new_locked(struct fs *fs, struct inode *dir, const char *lo, const char
 	p->dir = inode_ref(dir);
 	p->refresh = refresh;
 	p->requested = clock_now();
+	p->mute = fs->directory && token;
 	p->refs = 1;
 	list_init(&p->lru);
 	list_init(&p->waiters);
@@ -168,6 +173,28 @@ static int check_page(const struct page *p)
 	return 0;
 }
 
+static int by_key(const void *pa, const void *pb, void *arg)
+{
+	const struct page *p = arg;
+	const struct s3_entry *a = &p->s3->entries[*(const uint32_t *)pa];
+	const struct s3_entry *b = &p->s3->entries[*(const uint32_t *)pb];
+
+	return name_cmp(a->key, a->key_len, b->key, b->key_len);
+}
+
+/* All of a directory in no order: lookups need one. Without memory they ask otherwise. */
+static void make_order(struct page *p)
+{
+	if (!p->s3->unordered || p->s3->truncated || p->token || p->lo[0])
+		return;
+	p->order = calloc(p->s3->count + 1, sizeof(*p->order));
+	if (!p->order)
+		return;
+	for (uint32_t i = 0; i < p->s3->count; i++)
+		p->order[i] = i;
+	qsort_r(p->order, p->s3->count, sizeof(*p->order), by_key, p);
+}
+
 static void ready_locked(struct fs *fs, struct page *p, struct list *waiters, struct list *dead)
 {
 	uint64_t now = clock_now();
@@ -180,15 +207,17 @@ static void ready_locked(struct fs *fs, struct page *p, struct list *waiters, st
 		p->hi_len = s3->entries[s3->count - 1].key_len - p->prefix_len;
 	}
 	/* a truncated page without entries says nothing about where it ends */
-	if (p->err < 0 || !s3 || s3->unordered || (s3->truncated && s3->count == 0))
+	if (p->err < 0 || !s3 || (s3->unordered && !p->order) || (s3->truncated && s3->count == 0))
 		p->mute = true;
+	p->dir->dir->unordered = s3 && s3->unordered;
+	if (s3)
+		p->dir->dir->big = s3->truncated || p->lo[0] || p->token;
 	if (s3 && s3->count > 0)
 		itable_confirm(p->dir, p->expires);
 	if (!p->mute) {
 		list_append(&fs->pages, &page_ref(p)->lru);
 		fs->npages++;
 		fs->page_keys += s3->count;
-		p->dir->dir->big = p->hi || p->lo[0] || p->token;
 		if (!p->refresh) {
 			p->dir->dir->listed = now;
 			p->dir->dir->skip = p->dir->dir->skip_next = 0;
@@ -199,22 +228,27 @@ static void ready_locked(struct fs *fs, struct page *p, struct list *waiters, st
 }
 
 /*
- * The shortest of the last few: work and a busy machine lengthen some, distance
+ * By the shortest of some time: work and a busy machine lengthen some, distance
  * lengthens all.
  */
 bool listing_is_slow_locked(const struct fs *fs)
 {
-	if (fs->lists_done < SLOW_SAMPLES)
-		return false;
-	for (uint64_t i = 0; i < LIST_TOOK && i < fs->lists_done; i++)
-		if (fs->list_took[i] < SLOW_LIST)
-			return false;
-	return true;
+	return fs->lists_done >= SLOW_SAMPLES && fs->list_least[0] >= SLOW_LIST &&
+	       fs->list_least[1] >= SLOW_LIST;
 }
 
-void listing_took_locked(struct fs *fs, uint64_t ns)
+void listing_took_locked(struct fs *fs, uint64_t ns, size_t entries)
 {
-	fs->list_took[fs->lists_done++ % LIST_TOOK] = ns;
+	uint64_t now = clock_now(), work = min_u64(ns, entries * WORK_ENTRY);
+
+	if (fs->lists_done == 0 || now - fs->list_since > SLOW_WHILE) {
+		fs->list_least[1] = fs->lists_done ? fs->list_least[0] : UINT64_MAX;
+		fs->list_least[0] = UINT64_MAX;
+		fs->list_since = now;
+	}
+	fs->list_least[0] = min_u64(fs->list_least[0], ns - work);
+	if (fs->lists_done < SLOW_SAMPLES)
+		fs->lists_done++;
 }
 
 static void on_list(struct s3_call *c)
@@ -228,6 +262,11 @@ static void on_list(struct s3_call *c)
 	p->s3 = p->call.page;
 	if (p->err == 0)
 		p->err = check_page(p);
+	if (p->err == 0) {
+		/* also where a page happens to be sorted: the next need not come behind it */
+		p->s3->unordered |= fs->directory;
+		make_order(p);
+	}
 	if (p->err < 0) {
 		char why[512];
 
@@ -236,7 +275,7 @@ static void on_list(struct s3_call *c)
 	}
 	{
 		WITH_LOCK(&fs->lock);
-		listing_took_locked(fs, clock_now() - p->requested);
+		listing_took_locked(fs, clock_now() - p->requested, p->s3 ? p->s3->count : 0);
 		ready_locked(fs, p, &waiters, &dead);
 	}
 	sweep_later(fs);

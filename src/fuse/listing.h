@@ -7,7 +7,8 @@
  * A page covers the keys above `lo` up to its last one, `hi` (the last page of a
  * directory has no `hi`). A name is decided when both its object n and its
  * directory "n/" are covered, if need be by two pages. Names in a page are
- * without the directory's key.
+ * without the directory's key. Where the server lists without order a page covers
+ * something only when it is all of the directory.
  */
 #ifndef FUSE_LISTING_H
 #define FUSE_LISTING_H
@@ -51,6 +52,7 @@ struct page {
 	bool ready;
 	int err;
 	struct s3_page *s3; /* NULL on error */
+	uint32_t *order;    /* of an unordered page that answers: its entries by key */
 	const char *hi;	    /* NULL: up to the end */
 	size_t hi_len;
 	uint64_t expires;
@@ -96,7 +98,7 @@ bool page_speaks_locked(const struct page *p, const char *name, size_t len);
 bool listing_find_locked(struct fs *fs, struct inode *dir, const char *name, size_t len,
 			 uint64_t now, struct found *ret, uint64_t *ret_told);
 /* How long a LIST took; whether they take long, as with a server that is far. */
-void listing_took_locked(struct fs *fs, uint64_t ns);
+void listing_took_locked(struct fs *fs, uint64_t ns, size_t entries);
 bool listing_is_slow_locked(const struct fs *fs);
 /* A page in flight that is likely to cover the name, or NULL. */
 struct page *listing_loading_locked(struct inode *dir, const char *name, size_t len);

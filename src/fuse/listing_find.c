@@ -29,7 +29,7 @@ static const struct s3_entry *search(const struct page *p, const char *name, siz
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
-		const struct s3_entry *e = &s3->entries[mid];
+		const struct s3_entry *e = &s3->entries[p->order ? p->order[mid] : mid];
 		const char *key = e->key + p->prefix_len;
 		size_t key_len = e->key_len - p->prefix_len;
 		int c = as_dir ? name_cmp_as_dir(name, len, key, key_len)
@@ -213,7 +213,7 @@ bool listing_wanted_locked(struct inode *dir, const char *name, size_t len, bool
 		d->skip--;
 		return false;
 	}
-	if (loading(d) >= LOADING_MAX)
+	if (loading(d) >= LOADING_MAX || (d->big && d->unordered))
 		return false;
 	if (d->misses < MISSES_ENOUGH && !d->useful && !listing_likely_locked(dir) &&
 	    !(known && d->listed != 0 && now - d->listed < LISTED_RECENT))

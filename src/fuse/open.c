@@ -4,10 +4,12 @@
  * OPEN. Reading: the version known for the inode is opened; unless it may be
  * trusted, its first GET (prefetch) is at the same time the question whether it
  * is still the current one. If not, ESTALE makes the kernel look the name up
- * again and open what it finds. Writing: only a new file, or an object that is
- * to be replaced (--allow-overwrite and O_TRUNC). A file created for reading only
- * (flock(1), lock files) has nobody to write it: its empty object is uploaded at
- * once and then opened like any other.
+ * again and open what it finds. Writing: only a new file, an object that is to be
+ * replaced (--allow-overwrite and O_TRUNC), or one that is appended to
+ * (--incremental-upload, not O_TRUNC); this one is asked for with HEAD, since the
+ * kernel must know where it ends. A file created for reading only (flock(1), lock
+ * files) has nobody to write it: its empty object is uploaded at once and then
+ * opened like any other.
  *
  *   file is now        read                       write
  *   nothing open       opens                      by the rules
@@ -47,6 +49,7 @@ struct open {
 	struct handle *handle;
 	struct pf_open pf;
 	char *key, *etag;
+	struct s3_head_call head; /* of what is appended to */
 	struct writer_wait wait;
 };
 
@@ -120,7 +123,8 @@ static bool wants_write(const struct fs *fs, const struct inode *i, int flags)
 		return true;
 	if (mode != O_RDWR)
 		return false;
-	return i->state == INODE_LOCAL || (fs->config.allow_overwrite && (flags & O_TRUNC));
+	return i->state == INODE_LOCAL || (fs->config.allow_overwrite && (flags & O_TRUNC)) ||
+	       (fs->appends && (flags & O_APPEND));
 }
 
 /* Small files profit from the page cache, and a few large reads do not. */
@@ -212,19 +216,67 @@ static int read_prepare_locked(struct fs *fs, struct open *o)
 	return 0;
 }
 
+/* The object is kept, and what is written comes behind it. */
+static bool goes_on(const struct inode *i, int flags)
+{
+	return i->state == INODE_REMOTE && !(flags & O_TRUNC);
+}
+
 static int write_prepare_locked(struct fs *fs, struct open *o)
 {
 	struct inode *i = o->inode;
+	bool append = goes_on(i, o->flags);
 
 	if (!i->attached)
 		return -ESTALE;
-	if (i->readers > 0)
+	if (i->readers > 0 || i->renaming)
 		return -EPERM;
-	if (i->state == INODE_REMOTE && !(fs->config.allow_overwrite && (o->flags & O_TRUNC)))
+	if (i->state == INODE_REMOTE && !(append ? fs->appends : fs->config.allow_overwrite))
 		return -EPERM;
 	if (fs->draining)
 		return -EIO;
-	return writer_open_locked(fs, i, o->r.tid, &o->handle);
+	if (append) {
+		if (!i->etag)
+			return -ESTALE;
+		o->key = fs_key_locked(fs, i);
+		o->etag = strdup(i->etag);
+		if (!o->key || !o->etag)
+			return -ENOMEM;
+	}
+	return writer_open_locked(fs, i, o->r.tid, append, &o->handle);
+}
+
+/* The file is a file being written already; with an error it is no more. */
+static void write_start(struct open *o, int err, const struct upload_base *base)
+{
+	struct fuse_file_info fi = {.direct_io = 1};
+
+	if (err == 0 && writer_done(o->handle, &err) && err == 0)
+		err = -EIO; /* the mount is about to end */
+	if (err == 0)
+		err = writer_start(o->handle, base);
+	if (err < 0)
+		writer_fail(o->handle, err);
+	open_end(o, err, &fi);
+}
+
+static void on_base(struct s3_call *c)
+{
+	struct open *o = container_of(c, struct open, head.call);
+	const struct upload_base base = {.object = o->head.object, .sum = o->head.sum};
+	int err = c->error.err;
+
+	if (err == -ENOENT || (err == 0 && strcmp(base.object.etag, o->etag) != 0))
+		err = -ESTALE; /* the kernel looks the name up again and comes back */
+	else
+		err = resolve_errno(err);
+	write_start(o, err, &base);
+}
+
+static void ask_base(struct open *o)
+{
+	o->head = (struct s3_head_call){.call.done = on_base, .key = o->key, .checksum = true};
+	s3_head(o->r.fs->config.client, loop_current(), &o->head);
 }
 
 static void open_step(struct open *o)
@@ -257,13 +309,10 @@ static void open_step(struct open *o)
 		open_end(o, r, NULL);
 	} else if (!write) {
 		pf_open(fs->config.pf, &o->pf);
+	} else if (o->handle->goes_on) {
+		ask_base(o);
 	} else {
-		struct fuse_file_info fi = {.direct_io = 1};
-
-		r = writer_start(o->handle);
-		if (r < 0)
-			writer_fail(o->handle, r);
-		open_end(o, r, &fi);
+		write_start(o, 0, NULL);
 	}
 }
 
@@ -351,7 +400,7 @@ static int create_locked(struct fs *fs, uint64_t parent, const char *name, int f
 	r = add_locked(fs, parent, name, flags, &i);
 	if (r < 0)
 		return r;
-	r = writer_open_locked(fs, i, tid, ret);
+	r = writer_open_locked(fs, i, tid, /* goes_on= */ false, ret);
 	if (r < 0) {
 		itable_detach(&fs->table, i);
 		return r;
@@ -417,7 +466,7 @@ void open_create(struct fs *fs, fuse_req_t req, uint64_t parent, const char *nam
 		err = create_locked(fs, parent, name, want->flags, r.tid, &e, &h);
 	}
 	if (err == 0)
-		err = writer_start(h);
+		err = writer_start(h, NULL);
 	if (err == 0 && reads_only(want->flags)) {
 		create_empty(&r, h, want->flags);
 		return;

@@ -12,6 +12,7 @@
  *   nothing    anything else                      forgotten, ENOENT
  *   file       nothing                            new inode
  *   file       local or being written             local wins
+ *   not a dir  file that is being renamed         kept until that is over
  *   file       directory kept or with children    becomes a local directory
  *   file       same version                       updated in place
  *   file       other version, or a directory      new inode takes the name
@@ -72,7 +73,7 @@ int reconcile(struct itable *t, struct inode *dir, const char *name, size_t len,
 		return known(i, found, ret);
 	}
 	if (i && found->kind != FOUND_DIR) {
-		if (i->state != INODE_REMOTE)
+		if (i->state != INODE_REMOTE || i->renaming)
 			return known(i, found, ret);
 		if (dir_stays(i)) {
 			itable_set_state(t, i, INODE_LOCAL);

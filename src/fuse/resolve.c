@@ -200,7 +200,7 @@ static void finish(struct resolve *v, const struct found *found)
 	{
 		WITH_LOCK(&fs->lock);
 		if (v->list_took)
-			listing_took_locked(fs, v->list_took);
+			listing_took_locked(fs, v->list_took, 0);
 		again = v->stale && v->tries < RETRIES && r == 0;
 		v->stale = false;
 		if (!again) {

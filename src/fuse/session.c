@@ -34,6 +34,7 @@
 #include "fuse/ops.h"
 #include "fuse/poke.h"
 #include "fuse/state.h"
+#include "prefetch/prefetch.h"
 
 #define READ_AHEAD_KB 1024
 #define READ_TRIES    8 /* reads that were interrupted */

@@ -24,8 +24,6 @@
 #include "fuse/upload.h"
 #include "fuse/watch.h"
 
-#define LIST_TOOK 8
-
 struct fs {
 	/* set at creation */
 	struct fs_config config; /* strings are ours */
@@ -41,7 +39,11 @@ struct fs {
 	uid_t owner;	  /* who mounted */
 	uint64_t ttl;	  /* of names and attributes, nanoseconds */
 	bool revalidate;  /* every open asks the server */
+	bool directory;	  /* the bucket is a directory bucket */
+	bool appends;	  /* files may be appended to */
 	bool check_owner; /* requests of other users are refused here; set by fs_mount */
+
+	_Atomic bool no_rename; /* the server has said so */
 
 	struct session session;
 	struct watch watch;
@@ -55,10 +57,11 @@ struct fs {
 	struct list negative_lru;
 	struct list pages; /* all listing pages that may answer, oldest first: page.lru */
 	unsigned npages;
-	struct list page_starts;       /* made under the lock, to be requested: listing_start */
-	size_t page_keys;	       /* entries of all of them */
-	uint64_t list_took[LIST_TOOK]; /* the last ones, for listing.c */
-	uint64_t lists_done;
+	struct list page_starts; /* made under the lock, to be requested: listing_start */
+	size_t page_keys;	 /* entries of all of them */
+	/* the shortest time that a LIST took, in this while and the one before: listing.c */
+	uint64_t list_least[2], list_since;
+	unsigned lists_done;
 	struct list handles; /* every open file handle: handle.node */
 	unsigned uploads;    /* write handles whose upload has not ended */
 	unsigned uploads_lost;

@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * MKDIR and RENAME: both answered from memory, because the kernel has just
- * looked the names up. A new directory exists only here until the first object
- * below it is uploaded. S3 has no rename: EXDEV makes mv, rsync and the like copy
- * and delete. Any loop thread.
+ * MKDIR: answered from memory, because the kernel has just looked the name up. A
+ * new directory exists only here until the first object below it is uploaded. Any
+ * loop thread.
  */
 #include "fuse/tree.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "fuse/attr.h"
 #include "fuse/find.h"
-#include "fuse/handle.h"
 #include "fuse/lookup.h"
 #include "fuse/name.h"
 #include "fuse/reply.h"
@@ -62,39 +59,4 @@ void tree_mkdir(struct fs *fs, fuse_req_t req, uint64_t parent, const char *name
 		(void)reply_err(&r, err);
 	else if (reply_entry(&r, &e) < 0)
 		lookup_undo(fs, e.ino);
-}
-
-static int rename_locked(struct fs *fs, uint64_t parent, const char *name, uint64_t new_parent,
-			 const char *new_name, unsigned flags)
-{
-	struct inode *dir = itable_get(&fs->table, parent);
-	struct inode *new_dir = itable_get(&fs->table, new_parent), *i;
-
-	if (!dir || !new_dir)
-		return -ENOENT;
-	i = itable_child(&fs->table, dir, name, strlen(name));
-	if (!i)
-		return -ENOENT;
-	if ((flags & RENAME_NOREPLACE) &&
-	    itable_child(&fs->table, new_dir, new_name, strlen(new_name)))
-		return -EEXIST;
-	if (i->writer && i->writer->state == WRITER_OPEN)
-		return -EPERM;
-	return -EXDEV;
-}
-
-void tree_rename(struct fs *fs, fuse_req_t req, uint64_t parent, const char *name,
-		 uint64_t new_parent, const char *new_name, unsigned flags)
-{
-	struct request r;
-	int err;
-
-	request_init(&r, fs, req, "rename", parent);
-	if (flags & (RENAME_EXCHANGE | RENAME_WHITEOUT)) {
-		err = -EINVAL;
-	} else {
-		WITH_LOCK(&fs->lock);
-		err = rename_locked(fs, parent, name, new_parent, new_name, flags);
-	}
-	(void)reply_err(&r, err);
 }

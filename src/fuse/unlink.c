@@ -106,7 +106,7 @@ static int check_locked(struct fs *fs, struct unlink *u, struct inode *i, struct
 		*pending = handle_ref(i->writer);
 		return 0;
 	}
-	if (i->state != INODE_REMOTE)
+	if (i->state != INODE_REMOTE || i->renaming)
 		return -EPERM;
 	return fs_child_key_locked(fs, u->dir, u->name, &u->key);
 }

@@ -57,10 +57,12 @@ void after_run(struct upload *u, struct after *a)
 	}
 }
 
+/* The upload has ended: all who wait for it, or for a part of it, are told. */
 static void answer_finishers_locked(struct upload *u, struct after *a)
 {
 	struct list *n;
 
+	list_splice(&u->finishers, &u->committers);
 	list_for_each (n, &u->finishers) {
 		struct upload_finish *f = list_entry(n, struct upload_finish, node);
 
@@ -136,7 +138,7 @@ static void put_locked(struct upload *u, struct after *a)
  * One full part may be the whole object: the multipart upload begins with the
  * second part.
  */
-void upload_pump_locked(struct upload *u, struct after *a)
+static void pump_whole_locked(struct upload *u, struct after *a)
 {
 	bool ending = u->state == FINISHING && !u->writing;
 
@@ -163,6 +165,16 @@ void upload_pump_locked(struct upload *u, struct after *a)
 		upload_complete_locked(u);
 }
 
+const struct upload_kind upload_whole = {
+	.pump_locked = pump_whole_locked,
+	.parts_max = S3_PARTS_MAX,
+};
+
+void upload_pump_locked(struct upload *u, struct after *a)
+{
+	u->kind->pump_locked(u, a);
+}
+
 void upload_done_locked(struct upload *u, const struct s3_object *object, struct after *a)
 {
 	u->state = DONE;
@@ -179,6 +191,21 @@ void upload_finish(struct upload *u, struct upload_finish *f)
 	list_append(&u->finishers, &f->node);
 	if (u->state == OPEN)
 		u->state = FINISHING;
+	if (u->state == DONE || u->state == FAILED)
+		answer_finishers_locked(u, &a);
+	upload_pump_locked(u, &a);
+	lock_drop(&u->lock);
+	after_run(u, &a);
+}
+
+void upload_commit(struct upload *u, struct upload_finish *f)
+{
+	struct after a;
+
+	after_init(&a);
+	lock_take(&u->lock);
+	f->mark = u->size;
+	list_append(&u->committers, &f->node);
 	if (u->state == DONE || u->state == FAILED)
 		answer_finishers_locked(u, &a);
 	upload_pump_locked(u, &a);
@@ -203,7 +230,8 @@ static bool parts_are_fixed(const struct upload_config *c)
 	return c->fixed_part_size || (c->equal_parts && atomic_load(c->equal_parts));
 }
 
-int upload_new(const struct upload_config *config, const char *key, struct upload **ret)
+int upload_alloc(const struct upload_config *config, const char *key,
+		 const struct upload_kind *kind, struct upload **ret)
 {
 	struct upload *u = calloc(1, sizeof(*u));
 	uint64_t most;
@@ -215,6 +243,7 @@ int upload_new(const struct upload_config *config, const char *key, struct uploa
 		free(u);
 		return -ENOMEM;
 	}
+	u->kind = kind;
 	u->config = config;
 	/* Parts wait in memory until the server has them, and the budget gives no more at once. */
 	most = min_u64(round_down(budget_limit(config->budget) / 2, PF_SLAB), S3_PART_MAX);
@@ -229,8 +258,14 @@ int upload_new(const struct upload_config *config, const char *key, struct uploa
 	lock_init(&u->lock, RANK_UPLOAD);
 	list_init(&u->queue);
 	list_init(&u->finishers);
+	list_init(&u->committers);
 	*ret = u;
 	return 0;
+}
+
+int upload_new(const struct upload_config *config, const char *key, struct upload **ret)
+{
+	return upload_alloc(config, key, &upload_whole, ret);
 }
 
 enum s3_sum_kind upload_sum_kind(const struct upload *u)
@@ -252,6 +287,7 @@ struct upload *upload_ref(struct upload *u)
 static void free_upload(struct upload *u)
 {
 	upload_part_free(u->filling, u->config->budget);
+	free(u->append);
 	free(u->parts);
 	free(u->upload_id);
 	free(u->key);

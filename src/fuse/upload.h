@@ -10,6 +10,10 @@
  *
  * What fits in one part is one PutObject at finish; the second part begins a
  * multipart upload whose parts are sent in parallel from the first full one.
+ * An upload that appends sends its bytes one PutObject after another, each to the
+ * end of the object that the one before has left; upload_commit sends what is
+ * there without ending it.
+ *
  * Any thread may call; callbacks come on a loop thread, possibly inside the
  * call, with no lock held. Writes must not overlap in time (the kernel
  * serialises them per file); each waits until its bytes have room.
@@ -53,6 +57,14 @@ struct upload_config {
 
 /* Borrows `config`, which must outlive the upload. No request is sent. */
 int upload_new(const struct upload_config *config, const char *key, struct upload **ret) must_check;
+/* The object that an upload goes on with, as HEAD has told it. */
+struct upload_base {
+	struct s3_object object;
+	struct s3_body_sum sum; /* of all of it */
+};
+/* One that appends. `base` NULL: the object is new, or replaced by the first bytes. */
+int upload_append_new(const struct upload_config *config, const char *key,
+		      const struct upload_base *base, struct upload **ret) must_check;
 /* Before the first write: the key is known to be taken, attrs.if_none_match does not hold. */
 void upload_may_replace(struct upload *u);
 struct upload *upload_ref(struct upload *u);
@@ -97,14 +109,22 @@ struct upload_finish {
 	struct s3_object object;
 	/* private */
 	struct list node;
+	uint64_t mark; /* bytes that must be on the server */
 };
 /* Any number of callers, at any time; all get the one result. */
 void upload_finish(struct upload *u, struct upload_finish *f);
+/*
+ * Only of one that appends: what was accepted until now is on the server, and there
+ * is an object at all. The upload goes on, unless it has failed.
+ */
+void upload_commit(struct upload *u, struct upload_finish *f);
 /* Fails the upload with `err` and aborts it at the server; later calls get `err`. */
 void upload_abort(struct upload *u, int err);
 
 /* Snapshot getters. */
-uint64_t upload_size(struct upload *u);	 /* bytes accepted */
+uint64_t upload_size(struct upload *u);	   /* bytes accepted, with those of the base */
+uint64_t upload_written(struct upload *u); /* without */
+bool upload_appends(const struct upload *u);
 int upload_error(struct upload *u);	 /* 0 or the sticky error */
 bool upload_completed(struct upload *u); /* finished with success */
 bool upload_started(struct upload *u);	 /* finish was asked for */

@@ -47,7 +47,7 @@ static void note_sending(struct upload_part *p)
 	count_sending(p->upload->config, 1);
 }
 
-static void request_over(struct upload *u, struct after *a)
+void upload_request_over(struct upload *u, struct after *a)
 {
 	upload_pump_locked(u, a);
 	lock_drop(&u->lock);
@@ -90,7 +90,7 @@ static void on_part_sent(struct s3_call *c)
 	upload_drop_part_locked(u, p, &a);
 	if (u->waiting == TURN)
 		upload_wake_writer_locked(u, &a);
-	request_over(u, &a);
+	upload_request_over(u, &a);
 }
 
 static void send_part(struct loop_task *t)
@@ -129,7 +129,7 @@ static void on_put(struct s3_call *c)
 	else
 		upload_done_locked(u, &p->call.put.object, &a);
 	upload_drop_part_locked(u, p, &a);
-	request_over(u, &a);
+	upload_request_over(u, &a);
 }
 
 static void send_put(struct loop_task *t)
@@ -171,7 +171,7 @@ static void on_created(struct s3_call *c)
 	u->upload_id = take_ptr(&u->call.create.upload_id);
 	if (c->error.err < 0)
 		fail_locked(u, "CreateMultipartUpload", &c->error, &a);
-	request_over(u, &a);
+	upload_request_over(u, &a);
 	count_sending(config, -1); /* the parts that it held up are counted now */
 }
 
@@ -219,7 +219,7 @@ static void on_completed(struct s3_call *c)
 		fail_locked(u, "CompleteMultipartUpload", &c->error, &a);
 	else
 		upload_done_locked(u, &u->call.complete.object, &a);
-	request_over(u, &a);
+	upload_request_over(u, &a);
 }
 
 /* Whether what the server has, part by part, is what write(2) brought. */
@@ -282,7 +282,7 @@ static void on_aborted(struct s3_call *c)
 	lock_take(&u->lock);
 	u->requesting = false;
 	free(take_ptr(&u->upload_id));
-	request_over(u, &a);
+	upload_request_over(u, &a);
 }
 
 static void send_abort(struct loop_task *t)

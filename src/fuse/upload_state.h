@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* State of one upload, shared by upload.c, upload_send.c and upload_write.c. */
+/* State of one upload, shared by upload.c, upload_append.c, upload_send.c and upload_write.c. */
 #ifndef FUSE_UPLOAD_STATE_H
 #define FUSE_UPLOAD_STATE_H
 
@@ -14,8 +14,23 @@
 enum upload_state { OPEN, FINISHING, DONE, FAILED };
 enum wait_for { NOTHING, MEMORY, TURN };
 
+struct after;
+struct append;
+
+/* What an upload makes of its parts. */
+struct upload_kind {
+	/* Starts whatever the state allows now. With the lock held. */
+	void (*pump_locked)(struct upload *u, struct after *a);
+	unsigned parts_max;
+};
+
+extern const struct upload_kind upload_whole;	  /* upload.c: one object, complete or not at all */
+extern const struct upload_kind upload_appending; /* upload_append.c: the object grows */
+
 struct upload {
 	/* set at creation */
+	const struct upload_kind *kind;
+	struct append *append; /* of the second kind only */
 	const struct upload_config *config;
 	char *key;
 	uint64_t first_part, max_part; /* sizes of the first and of the largest parts */
@@ -42,6 +57,7 @@ struct upload {
 	bool timer_armed;
 	char *upload_id;
 	struct list finishers;
+	struct list committers; /* upload_commit */
 	struct s3_object object;
 	struct upload_write *writing; /* accepted, not all bytes copied */
 	enum wait_for waiting;
@@ -74,11 +90,17 @@ void after_run(struct upload *u, struct after *a);
 void upload_fail_locked(struct upload *u, int err, struct after *a);
 /* The server has the object: `object` is what it said. */
 void upload_done_locked(struct upload *u, const struct s3_object *object, struct after *a);
-/* Starts whatever the state allows now. */
+/* The kind's pump. */
 void upload_pump_locked(struct upload *u, struct after *a);
 void upload_drop_part_locked(struct upload *u, struct upload_part *p, struct after *a);
 /* A write that waits goes on (to its error, or into the next part). */
 void upload_wake_writer_locked(struct upload *u, struct after *a);
+
+/* An upload of a kind without the kind's own part. */
+int upload_alloc(const struct upload_config *config, const char *key,
+		 const struct upload_kind *kind, struct upload **ret) must_check;
+/* Drops the lock, which the end of a request has taken, and the request's reference. */
+void upload_request_over(struct upload *u, struct after *a);
 
 /* upload_send.c: requests. Each runs on a loop, holds a reference and pumps at its end. */
 void upload_create_locked(struct upload *u);

@@ -40,6 +40,7 @@
 struct stray {
 	struct list node;
 	char *key, *intent;
+	char *prefix; /* under which the server lists its uploads */
 	uint64_t since, until, due;
 	unsigned tries;
 };
@@ -73,6 +74,7 @@ static void stray_free(struct stray *x)
 {
 	free(x->key);
 	free(x->intent);
+	free(x->prefix);
 	free(x);
 }
 
@@ -188,7 +190,7 @@ static void work(struct upload_strays *s)
 		return;
 	}
 	s->uploads = (struct s3_list_uploads_call){.call = {.done = on_uploads},
-						   .prefix = s->current->key};
+						   .prefix = s->current->prefix};
 	s3_list_uploads(s->client, s->loop, &s->uploads);
 }
 
@@ -212,7 +214,18 @@ static void on_task(struct loop_task *t)
 	work(s);
 }
 
-static struct stray *stray_new(const char *key, const char *intent, uint64_t since)
+/* Directory buckets list only what is below a prefix that ends in '/', or everything. */
+static char *prefix_of(const struct upload_strays *s, const char *key)
+{
+	const char *slash = strrchr(key, '/');
+
+	if (!s3_client_is_directory(s->client))
+		return strdup(key);
+	return strndup(key, slash ? (size_t)(slash - key) + 1 : 0);
+}
+
+static struct stray *stray_new(const struct upload_strays *s, const char *key, const char *intent,
+			       uint64_t since)
 {
 	struct stray *x = calloc(1, sizeof(*x));
 
@@ -220,10 +233,11 @@ static struct stray *stray_new(const char *key, const char *intent, uint64_t sin
 		return NULL;
 	x->key = strdup(key);
 	x->intent = strdup(intent);
+	x->prefix = prefix_of(s, key);
 	x->since = since;
 	x->until = clock_now();
 	x->due = x->until + LOOK_AFTER;
-	if (x->key && x->intent)
+	if (x->key && x->intent && x->prefix)
 		return x;
 	stray_free(x);
 	return NULL;
@@ -256,7 +270,7 @@ void upload_strays_add(struct upload_strays *s, const char *key, uint64_t since,
 
 	if (!s)
 		return;
-	x = full(s) ? NULL : stray_new(key, intent, since);
+	x = full(s) ? NULL : stray_new(s, key, intent, since);
 	if (x)
 		add(s, x);
 	else
@@ -279,7 +293,7 @@ void upload_strays_left(struct upload_strays *s, const char *key, const char *in
 
 	if (parse_u64n(intent + 1, strcspn(intent + 1, "."), &then) == 0 && !full(s)) {
 		ago = wall > then ? wall - then : 0;
-		x = stray_new(key, intent, now - min_u64(now, ago * NSEC_PER_SEC));
+		x = stray_new(s, key, intent, now - min_u64(now, ago * NSEC_PER_SEC));
 	}
 	if (!x) {
 		upload_journal_remove(s->journal, intent);

@@ -146,13 +146,13 @@ static int begin_part_locked(struct upload *u)
 	unsigned number = u->last_number + 1;
 	int r;
 
-	if (number > S3_PARTS_MAX) {
+	if (number > u->kind->parts_max) {
 		log_err(LOG_FUSE,
 			"%s does not fit into %u parts: it ends at %llu bytes; parts grow to half "
 			"of "
 			"--memory-target, and a larger --write-part-size takes them further; the "
 			"upload is given up",
-			u->key, S3_PARTS_MAX, (unsigned long long)u->size);
+			u->key, u->kind->parts_max, (unsigned long long)u->size);
 		return -EFBIG;
 	}
 	r = upload_part_new(u, number, upload_part_capacity(number, u->first_part, u->max_part),

@@ -12,6 +12,9 @@
  *   any        upload failed           DONE with the error; a new file's name is
  *                                      gone, an old object is asked for anew
  *
+ * A file that is appended to is committed where another is left pending or, by
+ * fsync, finished.
+ *
  * FINISHING and DONE never go back: a later write gets EIO or the error. The
  * upload is told to finish once; all who wait are on h->waiters.
  */
@@ -31,7 +34,7 @@
 
 static void on_finished(struct upload_finish *f);
 
-int writer_open_locked(struct fs *fs, struct inode *i, pid_t tid, struct handle **ret)
+int writer_open_locked(struct fs *fs, struct inode *i, pid_t tid, bool goes_on, struct handle **ret)
 {
 	struct handle *h;
 	struct list *n;
@@ -46,7 +49,9 @@ int writer_open_locked(struct fs *fs, struct inode *i, pid_t tid, struct handle 
 	i->existed = i->state == INODE_REMOTE;
 	i->writer = h;
 	h->old_size = i->size;
-	i->size = 0;
+	h->goes_on = goes_on;
+	if (!goes_on)
+		i->size = 0;
 	itable_set_state(&fs->table, i, INODE_WRITING);
 	fs->uploads++;
 	list_for_each (n, &fs->handles) {
@@ -59,7 +64,7 @@ int writer_open_locked(struct fs *fs, struct inode *i, pid_t tid, struct handle 
 	return 0;
 }
 
-int writer_start(struct handle *h)
+int writer_start(struct handle *h, const struct upload_base *base)
 {
 	struct fs *fs = h->fs;
 	char *key = fs_key(fs, h->inode);
@@ -69,7 +74,10 @@ int writer_start(struct handle *h)
 		return -ENOMEM;
 	if (proc_tgid(h->tid, &h->tgid) < 0)
 		h->tgid = 0;
-	r = upload_new(&fs->upload_config, key, &h->upload);
+	if (fs->appends)
+		r = upload_append_new(&fs->upload_config, key, base, &h->upload);
+	else
+		r = upload_new(&fs->upload_config, key, &h->upload);
 	free(key);
 	if (r == 0 && h->inode->existed)
 		upload_may_replace(h->upload);
@@ -185,6 +193,35 @@ void writer_finish(struct handle *h, struct writer_wait *w)
 		upload_finish(handle_ref(h)->upload, &h->finish);
 	if (done && w)
 		w->done(w, err);
+}
+
+static void on_committed(struct upload_finish *f)
+{
+	struct writer_wait *w = container_of(f, struct writer_wait, commit);
+	struct handle *h = w->handle;
+	int err = f->err;
+
+	if (err < 0)
+		writer_fail(h, err);
+	w->done(w, err);
+	handle_unref(h);
+}
+
+void writer_commit(struct handle *h, struct writer_wait *w)
+{
+	bool open;
+
+	{
+		WITH_LOCK(&h->fs->lock);
+		open = h->state == WRITER_OPEN || h->state == WRITER_PENDING;
+	}
+	if (!open || !upload_appends(h->upload)) {
+		writer_finish(h, w);
+		return;
+	}
+	w->handle = handle_ref(h);
+	w->commit = (struct upload_finish){.done = on_committed};
+	upload_commit(h->upload, &w->commit);
 }
 
 void writer_fail(struct handle *h, int err)

@@ -13,25 +13,40 @@
 #include "base/list.h"
 #include "base/macro.h"
 
+#include "fuse/upload.h"
+
 struct fs;
 struct handle;
 struct inode;
 
 struct writer_wait {
-	/* The upload has ended: 0 or its error. No lock held. */
+	/* The upload has ended, or is as far as was asked: 0 or its error. No lock held. */
 	void (*done)(struct writer_wait *w, int err);
+	/* private */
 	struct list node;
+	struct upload_finish commit;
+	struct handle *handle;
 };
 
 /*
  * Makes the inode a file being written with a new handle; `tid` is the opener.
- * The checks were made by the caller. With fs->lock held.
+ * `goes_on`: from the object's end, else from 0. The checks were made by the
+ * caller. With fs->lock held.
  */
-int writer_open_locked(struct fs *fs, struct inode *i, pid_t tid, struct handle **ret) must_check;
-/* Before the handle is used: notes the opener's process, makes the upload. No lock held. */
-int writer_start(struct handle *h) must_check;
+int writer_open_locked(struct fs *fs, struct inode *i, pid_t tid, bool goes_on,
+		       struct handle **ret) must_check;
+/*
+ * Before the handle is used: notes the opener's process, makes the upload, which
+ * goes on with `base` (NULL: from 0). No lock held.
+ */
+int writer_start(struct handle *h, const struct upload_base *base) must_check;
 /* Ends the upload if nobody did; `w` (may be NULL) is told. No lock held. */
 void writer_finish(struct handle *h, struct writer_wait *w);
+/*
+ * Of a file that is appended to: what was written is on the server when `w` is told,
+ * and writing may go on. Else the same as writer_finish. No lock held.
+ */
+void writer_commit(struct handle *h, struct writer_wait *w);
 /* The upload failed, or must not be finished: aborted, the inode forgets it. */
 void writer_fail(struct handle *h, int err);
 /* A user closed it without ending the upload. */

@@ -222,13 +222,10 @@ static int get_memory(struct pf_read *r, struct run need, struct list *fetches,
 }
 
 /* What to fetch along with the read: on to the end of the first part, if that is next. */
-static struct run need_of(const struct object *o, const struct cursor_plan *p)
+static struct run need_of(const struct cursor_plan *p)
 {
 	struct run need = cells_of(p->need.begin, p->need.end - p->need.begin);
 
-	/* To be verified, a small object must come in one piece. */
-	if (o->pf->config.verify && o->size <= VERIFY_WHOLE_MAX)
-		return (struct run){0, o->cells};
 	if (p->sequential && p->nahead && p->ahead[0].begin <= p->need.end)
 		need.end = min_u64((p->ahead[0].end + PF_CELL - 1) / PF_CELL,
 				   need.end + p->part / PF_CELL);
@@ -273,7 +270,7 @@ static void read_start(struct pf_stream *s, struct pf_read *r)
 		if (!right)
 			verify_refuse_locked(o, &failed);
 		plan_locked(s, r, &plan);
-		need = need_of(o, &plan);
+		need = need_of(&plan);
 		err = admit_locked(r, need, 0, &fetches);
 		state = (enum read_state)r->state;
 	}

@@ -9,7 +9,8 @@
 #include "prefetch/prefetch.h"
 #include "s3/s3.h"
 
-/* Objects up to this size come in one GET and are compared before anybody sees a byte. */
+/* Objects up to this size come in one GET (cursor.c plans so) and are compared before anybody sees
+ * a byte. */
 #define VERIFY_WHOLE_MAX PF_SLAB
 
 struct verify;

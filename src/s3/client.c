@@ -10,6 +10,7 @@
  * the snapshot there is.
  */
 #include "s3/client.h"
+#include "s3/session.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -48,7 +49,9 @@ static int target_add(struct s3_client *c, const char *region, char *why, size_t
 	struct s3_endpoint_input in = {.bucket = c->bucket,
 				       .region = region,
 				       .url = c->endpoint_url,
-				       .force_path_style = c->force_path_style};
+				       .force_path_style = c->force_path_style,
+				       .dual_stack = c->dual_stack,
+				       .accelerate = c->accelerate};
 	int r;
 
 	if (!t) {
@@ -60,7 +63,7 @@ static int target_add(struct s3_client *c, const char *region, char *why, size_t
 		free(t);
 		return r;
 	}
-	(void)snprintf(t->region, sizeof(t->region), "%s", region);
+	(void)snprintf(t->region, sizeof(t->region), "%s", t->endpoint.region);
 	WITH_LOCK(&c->lock);
 	t->older = c->targets;
 	c->targets = t;
@@ -95,7 +98,12 @@ static int copy_config(struct s3_client *c, const struct s3_config *config)
 
 	c->force_path_style = config->force_path_style;
 	c->sign = !config->no_sign_request;
+	c->dual_stack = config->dual_stack;
+	c->accelerate = config->transfer_acceleration;
 	c->requester_pays = config->requester_pays;
+	c->directory =
+		config->bucket_type == S3_BUCKET_DIRECTORY ||
+		(config->bucket_type == S3_BUCKET_INFER && s3_bucket_is_express(config->bucket));
 	c->upload_sum = config->upload_sum;
 	c->max_attempts = attempts_of(config);
 	c->get_connections = config->get_connections;
@@ -122,14 +130,24 @@ int s3_client_new(const struct s3_config *config, char *why, size_t why_len, str
 	}
 	lock_init(&c->lock, RANK_CLIENT);
 	c->ready = true;
-	c->region_inferred = region == NULL;
 	r = target_add(c, region ? region : "us-east-1", why, why_len);
 	if (r < 0)
 		return r;
+	c->region_inferred = !region && !c->targets->endpoint.fixed_region;
+	if (c->targets->endpoint.no_checksums)
+		c->upload_sum = S3_SUM_OFF;
 	if (c->sign) {
 		r = s3_creds_load(&c->provider, why, why_len, &c->creds);
 		if (r < 0)
 			return r;
+	}
+	c->express = c->sign && s3_bucket_is_express(c->bucket);
+	if (c->express) {
+		r = s3_session_new(&c->session);
+		if (r < 0) {
+			(void)snprintf(why, why_len, "out of memory");
+			return r;
+		}
 	}
 	atomic_store(&c->creds_check, clock_now() + S3_CREDS_CHECK_S * NSEC_PER_SEC);
 	*ret = take_ptr(&c);
@@ -141,6 +159,7 @@ void s3_client_free(struct s3_client *c)
 	if (!c)
 		return;
 	s3_gets_free(atomic_load(&c->gets));
+	s3_session_free(c->session);
 	while (c->targets) {
 		struct s3_target *t = c->targets;
 
@@ -149,6 +168,7 @@ void s3_client_free(struct s3_client *c)
 	}
 	s3_creds_unref(c->creds);
 	s3_creds_provider_fini(&c->provider);
+	EVP_PKEY_free(c->key4a_cache.key);
 	OPENSSL_cleanse(&c->key_cache, sizeof(c->key_cache));
 	if (c->ready)
 		lock_fini(&c->lock);
@@ -163,6 +183,11 @@ enum s3_sum_kind s3_client_sum(const struct s3_client *c)
 {
 	return atomic_load_explicit(&c->no_checksum, memory_order_relaxed) ? S3_SUM_OFF
 									   : c->upload_sum;
+}
+
+bool s3_client_is_directory(const struct s3_client *c)
+{
+	return c->directory;
 }
 
 const char *s3_client_region(const struct s3_client *c)
@@ -239,6 +264,8 @@ struct s3_creds *s3_client_creds(struct s3_client *c)
 
 bool s3_client_reload_creds(struct s3_client *c, const struct s3_creds *used)
 {
+	if (used->session)
+		return s3_session_drop(c, used);
 	/* Another loop is at it: its result counts for us, too. */
 	if (atomic_exchange(&c->creds_busy, true))
 		return true;
@@ -260,12 +287,38 @@ void s3_client_sign_key(struct s3_client *c, const struct s3_creds *creds,
 			return;
 		}
 	}
-	s3_sign_key_init(ret, creds->secret, date, target->region, "s3");
+	s3_sign_key_init(ret, creds->secret, date, target->region, target->endpoint.service);
 	WITH_LOCK(&c->lock);
 	c->key_cache.serial = creds->serial;
 	c->key_cache.target = target;
 	(void)snprintf(c->key_cache.date, sizeof(c->key_cache.date), "%.8s", date);
 	c->key_cache.key = *ret;
+}
+
+int s3_client_sign4a_key(struct s3_client *c, const struct s3_creds *creds, EVP_PKEY **ret)
+{
+	EVP_PKEY *old;
+	int r;
+
+	{
+		WITH_LOCK(&c->lock);
+		if (c->key4a_cache.key && c->key4a_cache.serial == creds->serial &&
+		    EVP_PKEY_up_ref(c->key4a_cache.key) == 1) {
+			*ret = c->key4a_cache.key;
+			return 0;
+		}
+	}
+	r = s3_sign4a_key_new(creds->access_key, creds->secret, ret);
+	if (r < 0 || EVP_PKEY_up_ref(*ret) != 1)
+		return r;
+	{
+		WITH_LOCK(&c->lock);
+		old = c->key4a_cache.key;
+		c->key4a_cache.key = *ret;
+		c->key4a_cache.serial = creds->serial;
+	}
+	EVP_PKEY_free(old);
+	return 0;
 }
 
 bool s3_client_take_retry(struct s3_client *c, unsigned cost)

@@ -17,6 +17,7 @@
 #include "s3/error.h"
 #include "s3/s3.h"
 #include "s3/sign.h"
+#include "s3/sign4a.h"
 
 /* Control calls; GetObject has its own figures where it differs. */
 #define S3_CONNECT_TIMEOUT_MS	 3000
@@ -42,6 +43,7 @@ struct s3_target {
 	struct s3_endpoint endpoint;
 };
 
+struct s3_session;
 struct s3_gets;			      /* the GET engine's state, made by get.c */
 void s3_gets_free(struct s3_gets *g); /* NULL is fine; all its loops have ended */
 
@@ -49,7 +51,10 @@ struct s3_client {
 	/* set at creation */
 	char *bucket, *endpoint_url, *expected_owner;
 	char *ca_bundle; /* for the GET engine; the loops have their own; NULL: the system's */
-	bool force_path_style, sign, region_inferred, requester_pays;
+	bool force_path_style, dual_stack, accelerate;
+	bool sign, region_inferred, requester_pays;
+	bool directory; /* the bucket's personality */
+	bool express;	/* requests carry the credentials of a session */
 	unsigned max_attempts;
 	unsigned get_connections; /* of one loop; 0: the default */
 	enum s3_sum_kind upload_sum;
@@ -68,6 +73,10 @@ struct s3_client {
 		char date[9];
 		struct s3_sign_key key;
 	} key_cache;
+	struct {
+		uint64_t serial;
+		EVP_PKEY *key;
+	} key4a_cache;
 
 	/* atomic */
 	_Atomic(const struct s3_target *) target; /* release on change, acquire on read */
@@ -77,6 +86,7 @@ struct s3_client {
 	struct s3_creds_provider provider;
 	atomic_bool no_checksum;	    /* the server does not know them */
 	atomic_bool no_restore_status;	    /* nor that header of LIST */
+	struct s3_session *session;	    /* of express, made with the client; session.c's */
 	_Atomic(struct s3_gets *) gets;	    /* NULL until get.c sets it */
 	_Atomic uint64_t requests, retries; /* attempts made; those that were not the first */
 };
@@ -89,6 +99,9 @@ struct s3_creds *s3_client_creds(struct s3_client *c);
 /* The signing key of (creds, date, target), from the cache or made anew. */
 void s3_client_sign_key(struct s3_client *c, const struct s3_creds *creds,
 			const struct s3_target *target, const char *date, struct s3_sign_key *ret);
+/* The same for SigV4A, which knows no date and no target: EVP_PKEY_free() it. -ENOMEM. */
+int s3_client_sign4a_key(struct s3_client *c, const struct s3_creds *creds,
+			 EVP_PKEY **ret) must_check;
 
 /* True when the budget had `cost`, which is then gone. */
 bool s3_client_take_retry(struct s3_client *c, unsigned cost);

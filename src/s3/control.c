@@ -10,6 +10,9 @@
  *	NET	failure, retry at once		NET
  *	NET	failure, no retry		end
  *	WAIT	timer				NET
+ *	NET	no session to sign with		SESSION
+ *	SESSION	there is one			NET
+ *	SESSION	there is none			as after a failed attempt
  *	POSTED	task				end
  *	any	s3_cancel			end without `done`
  *
@@ -63,6 +66,8 @@ static void detach(struct control *c)
 		send_cancel(take_ptr(&c->sender));
 	net_cancel(&c->net);
 	loop_timer_cancel(c->loop, &c->timer);
+	if (c->state == CONTROL_SESSION)
+		s3_session_cancel(c->client, &c->session);
 	if (c->state == CONTROL_POSTED)
 		(void)loop_unpost(c->loop, &c->call->task);
 	c->call->op = NULL;
@@ -106,7 +111,18 @@ static void end_later(struct control *c)
 
 static void on_timer(struct loop_timer *t)
 {
-	attempt(container_of(t, struct control, timer));
+	struct control *c = container_of(t, struct control, timer);
+
+	if (c->state != CONTROL_SESSION) {
+		attempt(c);
+		return;
+	}
+	/* No session in time; before its time the timer fires when the loop ends. */
+	if (clock_now() < c->deadline)
+		s3_error_set(&c->error, S3_LOCAL, -ECANCELED, "stopped");
+	else
+		s3_error_transport(&c->error, -ETIMEDOUT, "no session in time");
+	end(c);
 }
 
 static void next_step(struct control *c)
@@ -177,18 +193,18 @@ static bool failure_settled(struct control *c, bool last)
 	case CONTROL_STEP:
 		next_step(c);
 		return true;
+	case CONTROL_SAME:
 	case CONTROL_FAIL:
 		break;
 	}
 	return false;
 }
 
-static void on_failure(struct control *c)
+static void retry_or_end(struct control *c)
 {
 	enum s3_next next;
 	uint64_t wait;
 
-	c->unclear = c->unclear || may_have_worked(&c->error);
 	if (failure_settled(c, /* last= */ false))
 		return;
 	next = s3_retry_next(c->client, &c->retry, &c->error, &c->request, c->deadline, &wait);
@@ -201,6 +217,38 @@ static void on_failure(struct control *c)
 		end(c);
 }
 
+static void on_failure(struct control *c)
+{
+	c->unclear = c->unclear || may_have_worked(&c->error);
+	retry_or_end(c);
+}
+
+/* There is a session to sign with, or the error says why not; nothing was sent. */
+static void on_session(struct s3_session_wait *w, const struct s3_error *error)
+{
+	struct control *c = container_of(w, struct control, session);
+
+	loop_timer_cancel(c->loop, &c->timer);
+	c->state = CONTROL_NET;
+	if (!error) {
+		c->retry.attempts--;
+		c->attempts--;
+		attempt(c);
+		return;
+	}
+	c->error = *error;
+	retry_or_end(c);
+}
+
+static void wait_for_session(struct control *c)
+{
+	c->state = CONTROL_SESSION;
+	c->session.done = on_session;
+	s3_session_wait(c->client, c->loop, c->deadline, &c->session);
+	if (loop_timer_set(c->loop, &c->timer, c->deadline) < 0)
+		log_warn(LOG_S3, "no memory for a timer: a session is waited for without limit");
+}
+
 static void on_success(struct control *c)
 {
 	s3_retry_done(c->client, &c->retry);
@@ -210,6 +258,9 @@ static void on_success(struct control *c)
 		break;
 	case CONTROL_STEP:
 		next_step(c);
+		break;
+	case CONTROL_SAME:
+		attempt(c);
 		break;
 	case CONTROL_FAIL:
 		on_failure(c);
@@ -349,6 +400,10 @@ static void attempt(struct control *c)
 	c->state = CONTROL_NET;
 	if (r == 0)
 		return;
+	if (r == -EAGAIN) {
+		wait_for_session(c);
+		return;
+	}
 	s3_error_set(&c->error, S3_LOCAL, r,
 		     r == -ENOMEM      ? "out of memory"
 		     : r == -ECANCELED ? "stopped"

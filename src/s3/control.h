@@ -18,6 +18,7 @@
 #include "s3/op.h"
 #include "s3/request.h"
 #include "s3/send.h"
+#include "s3/session.h"
 #include "s3/sum.h"
 #include "s3/xml.h"
 
@@ -29,6 +30,7 @@ enum control_result {
 	CONTROL_DONE, /* the call ends with control->error */
 	CONTROL_FAIL, /* like a failed attempt: control->error says how */
 	CONTROL_STEP, /* go on with control->step, attempts count from 0 again */
+	CONTROL_SAME, /* after a success: go on with control->step, attempts count on */
 };
 
 struct control_type {
@@ -50,9 +52,10 @@ struct control_type {
 };
 
 enum control_state {
-	CONTROL_POSTED, /* the task is with the loop: end of a failed start */
-	CONTROL_NET,	/* an attempt is under way */
-	CONTROL_WAIT,	/* for the next one */
+	CONTROL_POSTED,	 /* the task is with the loop: end of a failed start */
+	CONTROL_NET,	 /* an attempt is under way */
+	CONTROL_WAIT,	 /* for the next one */
+	CONTROL_SESSION, /* for the credentials of a session */
 };
 
 struct control {
@@ -69,6 +72,7 @@ struct control {
 	enum control_state state;
 	struct loop_timer timer;
 	struct net_call net;
+	struct s3_session_wait session;
 	struct send *sender; /* carries net instead of curl; NULL: curl does */
 	struct s3_request request;
 	struct s3_retry retry;
@@ -90,7 +94,7 @@ struct control {
 	char number[16];
 	enum s3_sum_kind sum; /* of the body */
 	uint64_t sum_value;
-	char checksum[S3_SUM_TEXT];
+	char checksum[S3_SUM_TEXT_MAX];
 	struct buf send; /* a document to send */
 	struct iovec send_iov;
 	void *extra;

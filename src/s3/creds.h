@@ -21,6 +21,7 @@ struct s3_creds {
 	uint64_t serial; /* unique in the process: names a snapshot in caches */
 	const char *access_key, *secret;
 	const char *token; /* NULL: none */
+	bool session;	   /* of CreateSession: another header carries the token */
 	size_t size;	   /* of the whole allocation, for the wipe */
 	/* atomic */
 	atomic_uint refs;

@@ -13,7 +13,6 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -21,71 +20,7 @@
 #include "base/buf.h"
 #include "base/parse.h"
 #include "base/uri.h"
-
-#define BUCKET_MAX 255 /* S3: 63; older and other servers allow more */
-
-static int printf_like(3, 4) refuse(char *why, size_t why_len, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(why, why_len, fmt, ap);
-	va_end(ap);
-	return -EINVAL;
-}
-
-bool s3_region_valid(const char *s)
-{
-	size_t n = strlen(s);
-
-	if (n == 0 || n >= S3_REGION_MAX)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (!isalnum((unsigned char)s[i]) && !strchr("-_.", s[i]))
-			return false;
-	return true;
-}
-
-/* A name that can be one label of a host name. */
-static bool is_label(const char *s)
-{
-	size_t n = strlen(s);
-
-	if (n < 3 || n > 63 || s[0] == '-' || s[n - 1] == '-')
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (!(s[i] >= 'a' && s[i] <= 'z') && !(s[i] >= '0' && s[i] <= '9') && s[i] != '-')
-			return false;
-	return true;
-}
-
-static bool bucket_possible(const char *s)
-{
-	size_t n = strlen(s);
-
-	if (n == 0 || n > BUCKET_MAX || strcmp(s, ".") == 0 || strcmp(s, "..") == 0)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)s[i] <= ' ' || s[i] == 0x7f || strchr("/?#\\:", s[i]))
-			return false;
-	return true;
-}
-
-static const char *aws_suffix(const char *region)
-{
-	static const struct {
-		const char *prefix, *suffix;
-	} partitions[] = {
-		{"cn-", "amazonaws.com.cn"},	{"us-iso-", "c2s.ic.gov"},
-		{"us-isob-", "sc2s.sgov.gov"},	{"eu-isoe-", "cloud.adc-e.uk"},
-		{"us-isof-", "csp.hci.ic.gov"}, {"eusc-", "amazonaws.eu"},
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(partitions); i++)
-		if (strncmp(region, partitions[i].prefix, strlen(partitions[i].prefix)) == 0)
-			return partitions[i].suffix;
-	return "amazonaws.com";
-}
+#include "s3/place.h"
 
 /* Pieces of an endpoint URL; pointers into the URL. */
 struct url {
@@ -194,76 +129,97 @@ static int finish(const struct s3_endpoint_input *in, const struct url *u, struc
 	return 0;
 }
 
-static int host_set(struct s3_endpoint *e, const char *bucket, const char *host, size_t len)
+static int host_set(struct s3_endpoint *e, const char *name, const char *host)
 {
-	int n = e->path_style
-			? snprintf(e->host, sizeof(e->host), "%.*s", (int)len, host)
-			: snprintf(e->host, sizeof(e->host), "%s.%.*s", bucket, (int)len, host);
+	int n = e->path_style ? snprintf(e->host, sizeof(e->host), "%s", host)
+			      : snprintf(e->host, sizeof(e->host), "%s.%s", name, host);
 
 	return n < 0 || (size_t)n >= sizeof(e->host) ? -EINVAL : 0;
 }
 
-static int resolve_url(const struct s3_endpoint_input *in, char *why, size_t why_len,
-		       struct s3_endpoint *e)
+static int resolve_url(const struct s3_endpoint_input *in, const struct s3_place *p, char *why,
+		       size_t why_len, struct s3_endpoint *e)
 {
 	char host[S3_HOST_MAX];
 	struct url u;
 	int r;
 
 	if (url_parse(in->url, &u) < 0)
-		return refuse(why, why_len,
-			      "endpoint \"%s\" is not a URL like http://host:9000 or https://host",
-			      in->url);
+		return s3_place_refuse(
+			why, why_len,
+			"endpoint \"%s\" is not a URL like http://host:9000 or https://host",
+			in->url);
 	(void)snprintf(host, sizeof(host), "%.*s", (int)u.host_len, u.host);
 	e->custom = true;
-	e->path_style = in->force_path_style || !is_label(in->bucket) || host_is_plain(&u, host);
-	r = host_set(e, in->bucket, u.host, u.host_len);
+	e->path_style = !p->arn && (in->force_path_style || !s3_place_is_label(in->bucket) ||
+				    host_is_plain(&u, host));
+	if (p->arn && host_is_plain(&u, host))
+		return s3_place_refuse(
+			why, why_len,
+			"\"%s\" cannot be reached at \"%s\", which has no names below it",
+			in->bucket, in->url);
+	r = host_set(e, p->name, host);
 	if (r == 0)
 		r = finish(in, &u, e);
 	if (r == -EINVAL)
-		return refuse(why, why_len, "endpoint \"%s\" is too long", in->url);
+		return s3_place_refuse(why, why_len, "endpoint \"%s\" is too long", in->url);
 	return r;
 }
 
-static int resolve_aws(const struct s3_endpoint_input *in, char *why, size_t why_len,
-		       struct s3_endpoint *e)
+static int resolve_aws(const struct s3_endpoint_input *in, const struct s3_place *p, char *why,
+		       size_t why_len, struct s3_endpoint *e)
 {
 	const struct url u = {.tls = true, .path = ""};
-	size_t n = strlen(in->bucket);
-	char host[S3_HOST_MAX];
+	char host[2 * S3_HOST_MAX];
 
-	if (n > 6 && strcmp(in->bucket + n - 6, "--x-s3") == 0)
-		return refuse(why, why_len, "\"%s\" is a directory bucket, which is not supported",
-			      in->bucket);
-	if (strchr(in->region, '.') || strchr(in->region, '_'))
-		return refuse(why, why_len, "\"%s\" is no region of AWS", in->region);
-	(void)snprintf(host, sizeof(host), "s3.%s.%s", in->region, aws_suffix(in->region));
-	e->path_style = in->force_path_style || !is_label(in->bucket);
-	if (host_set(e, in->bucket, host, strlen(host)) < 0)
-		return refuse(why, why_len, "region \"%s\" is too long", in->region);
+	(void)snprintf(host, sizeof(host), "%s.%s", p->service, p->suffix);
+	e->path_style =
+		!p->virtual_only && (in->force_path_style || !s3_place_is_label(in->bucket));
+	if (host_set(e, p->name, host) < 0)
+		return s3_place_refuse(why, why_len, "the host name of \"%s\" is too long",
+				       in->bucket);
 	return finish(in, &u, e);
+}
+
+static int check_input(const struct s3_endpoint_input *in, char *why, size_t why_len)
+{
+	if (!s3_region_valid(in->region))
+		return s3_place_refuse(why, why_len, "\"%s\" is not a region name", in->region);
+	if (!in->url && (strchr(in->region, '.') || strchr(in->region, '_')))
+		return s3_place_refuse(why, why_len, "\"%s\" is no region of AWS", in->region);
+	if (in->url && in->accelerate)
+		return s3_place_refuse(
+			why, why_len,
+			"transfer acceleration is of AWS's own endpoints, not of \"%s\"", in->url);
+	if (in->url && in->dual_stack)
+		return s3_place_refuse(why, why_len,
+				       "dual stack is of AWS's own endpoints, not of \"%s\"",
+				       in->url);
+	return 0;
 }
 
 int s3_endpoint_resolve(const struct s3_endpoint_input *in, char *why, size_t why_len,
 			struct s3_endpoint *ret)
 {
 	struct s3_endpoint e = {0};
-	int r;
+	struct s3_place p;
+	int r = check_input(in, why, why_len);
 
-	if (strncmp(in->bucket, "arn:", 4) == 0)
-		return refuse(why, why_len,
-			      "\"%s\": ARNs are not supported; use the access point's alias",
-			      in->bucket);
-	if (!bucket_possible(in->bucket))
-		return refuse(why, why_len, "\"%s\" is not a bucket name", in->bucket);
-	if (!s3_region_valid(in->region))
-		return refuse(why, why_len, "\"%s\" is not a region name", in->region);
-	r = in->url ? resolve_url(in, why, why_len, &e) : resolve_aws(in, why, why_len, &e);
+	if (r == 0)
+		r = s3_place_find(in, why, why_len, &p);
+	if (r == 0)
+		r = in->url ? resolve_url(in, &p, why, why_len, &e)
+			    : resolve_aws(in, &p, why, why_len, &e);
 	if (r < 0) {
 		if (r == -ENOMEM)
 			(void)snprintf(why, why_len, "out of memory");
 		return r;
 	}
+	(void)snprintf(e.region, sizeof(e.region), "%s", p.region);
+	e.service = p.signing;
+	e.fixed_region = p.arn;
+	e.all_regions = p.all_regions;
+	e.no_checksums = p.no_checksums;
 	*ret = e;
 	return 0;
 }

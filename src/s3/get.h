@@ -22,6 +22,7 @@
 #include "s3/get_hedge.h"
 #include "s3/op.h"
 #include "s3/request.h"
+#include "s3/session.h"
 
 #define GET_CREDIT	   (64 * KIB) /* progress that renews the deadline */
 #define GET_PROTOCOL_TRIES 3	      /* answers that break the rules */
@@ -32,8 +33,9 @@ struct get_op;
 
 enum leg_state {
 	LEG_OFF,
-	LEG_WAIT, /* for a connection */
-	LEG_HEAD, /* request under way, or sent */
+	LEG_SESSION, /* waits for credentials to sign with */
+	LEG_WAIT,    /* for a connection */
+	LEG_HEAD,    /* request under way, or sent */
 	LEG_BODY,
 	LEG_ERROR, /* body of an answer that is not 2xx */
 };
@@ -42,6 +44,7 @@ struct get_leg {
 	struct get_op *op;
 	enum leg_state state;
 	struct conn_pool_wait wait;
+	struct s3_session_wait session;
 	struct conn_pool_conn *pc; /* in HEAD, BODY, ERROR */
 	struct s3_request request;
 	struct buf out; /* request head */

@@ -4,6 +4,7 @@
  * One request on one connection.
  *
  *	OFF -> WAIT -> HEAD -> BODY -> OFF (done)
+ *	   \-> SESSION -> OFF (begins again, or failed)
  *	                 \---> ERROR -> OFF (failed)
  *	any -> OFF (failed, stopped)
  *
@@ -40,6 +41,8 @@ void get_leg_release(struct get_leg *leg, bool reusable)
 
 void get_leg_stop(struct get_leg *leg)
 {
+	if (leg->state == LEG_SESSION)
+		s3_session_cancel(leg->op->engine->client, &leg->session);
 	if (leg->state == LEG_WAIT)
 		conn_pool_cancel(leg->op->engine->pool, &leg->wait);
 	get_leg_release(leg, /* reusable= */ false);
@@ -54,6 +57,7 @@ uint64_t get_leg_due(const struct get_leg *leg)
 	case LEG_ERROR:
 		return leg->since + leg->op->engine->limits.stall;
 	case LEG_OFF:
+	case LEG_SESSION:
 	case LEG_WAIT:
 		break;
 	}
@@ -161,11 +165,37 @@ static void ask_conn(struct get_leg *leg, struct conn_pool_host *host)
 		send_request(leg, pc);
 }
 
+static void on_session(struct s3_session_wait *w, const struct s3_error *error)
+{
+	struct get_leg *leg = container_of(w, struct get_leg, session);
+	struct get_op *op = leg->op;
+	int r = 0;
+
+	leg->state = LEG_OFF;
+	if (!error)
+		r = get_leg_start(leg);
+	if (r < 0) {
+		get_op_finish(op, r, strerror(-r));
+	} else if (error) {
+		op->call->call.error = *error;
+		get_op_failed(op, leg);
+	} else {
+		get_op_arm(op);
+	}
+}
+
 int get_leg_start(struct get_leg *leg)
 {
+	struct get_op *op = leg->op;
 	struct conn_pool_host *host;
 	int r = prepare(leg, &host);
 
+	if (r == -EAGAIN) {
+		leg->state = LEG_SESSION;
+		leg->session.done = on_session;
+		s3_session_wait(op->engine->client, op->engine->loop, op->deadline, &leg->session);
+		return 0;
+	}
 	if (r < 0)
 		return r;
 	leg->resent = false;

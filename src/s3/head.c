@@ -36,6 +36,7 @@ static enum control_result success(struct control *c)
 		return CONTROL_FAIL;
 	}
 	call_of(c)->object = c->head.object;
+	s3_object_sum(&c->head, &call_of(c)->sum);
 	return CONTROL_DONE;
 }
 

@@ -71,11 +71,10 @@ static int part_setup(struct control *c)
 {
 	const struct s3_upload_part_call *u = part_of(c);
 
-	if (u->number < 1 || u->number > S3_PARTS_MAX)
+	if (u->number < 1 || u->number > S3_PARTS_MAX || (u->sum && s3_sum_is_digest(u->sum->kind)))
 		return -EINVAL;
 	(void)snprintf(c->number, sizeof(c->number), "%u", u->number);
-	s3_upload_sum(c, u->sum, u->body, u->nbody);
-	return 0;
+	return s3_upload_sum(c, u->sum, u->body, u->nbody);
 }
 
 static void part_prepare(struct control *c)
@@ -102,8 +101,9 @@ static enum control_result part_success(struct control *c)
 	(void)snprintf(u->part.etag, sizeof(u->part.etag), "%s", c->head.object.etag);
 	u->part.kind = c->sum;
 	u->part.sum = c->sum_value;
-	if (control_optional_sent(c))
-		(void)snprintf(u->part.checksum, sizeof(u->part.checksum), "%s", c->checksum);
+	if (control_optional_sent(c)) /* parts have CRCs only, which fit */
+		(void)snprintf(u->part.checksum, sizeof(u->part.checksum), "%.*s",
+			       (int)sizeof(u->part.checksum) - 1, c->checksum);
 	return CONTROL_DONE;
 }
 

@@ -125,8 +125,20 @@ void s3_object_header(struct s3_object_head *h, const char *name, size_t name_le
 		copy_value(h->sse, sizeof(h->sse), value, value_len);
 	else if (s3_name_is(name, name_len, "x-amz-server-side-encryption-aws-kms-key-id"))
 		copy_value(h->sse_key, sizeof(h->sse_key), value, value_len);
+	else if (s3_name_is(name, name_len, "x-amz-object-size"))
+		h->bad = parse_u64n(value, value_len, &h->whole_size) < 0 || h->bad;
 	else if (name_len > 15 && s3_name_is(name, 15, "x-amz-checksum-"))
 		on_checksum(h, name, name_len, value, value_len);
+}
+
+void s3_object_sum(const struct s3_object_head *h, struct s3_body_sum *ret)
+{
+	unsigned k = 0;
+
+	while (k < S3_SUM_OFF && !h->checksum[k][0])
+		k++;
+	*ret = (struct s3_body_sum){.kind = (enum s3_sum_kind)k};
+	ret->no_value = k == S3_SUM_OFF || !s3_sum_parse(ret->kind, h->checksum[k], &ret->value);
 }
 
 void s3_object_done(struct s3_object_head *h)

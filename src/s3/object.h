@@ -19,7 +19,8 @@ struct s3_object_head {
 	bool bad;		 /* a header was there and made no sense, or twice and different */
 	char sse[24], sse_key[S3_KMS_KEY_MAX]; /* encryption that was used; "" when absent */
 	/* x-amz-checksum-..., by kind; "" when absent. Composite ones end in "-N". */
-	char checksum[S3_SUM_OFF][24];
+	char checksum[S3_SUM_OFF][S3_SUM_TEXT_MAX + 8];
+	uint64_t whole_size; /* x-amz-object-size of an append's answer, 0: absent */
 };
 
 /* Takes in one header line; names are matched without case. */
@@ -27,6 +28,11 @@ void s3_object_header(struct s3_object_head *h, const char *name, size_t name_le
 		      const char *value, size_t value_len);
 /* After the last line: sets object.storage. */
 void s3_object_done(struct s3_object_head *h);
+/*
+ * The object's checksum; kind S3_SUM_OFF: none that we know, or not asked. Without a
+ * value when it is a digest or composite.
+ */
+void s3_object_sum(const struct s3_object_head *h, struct s3_body_sum *ret);
 
 /* True when `name` (as sent) is `want` (lower case). */
 bool s3_name_is(const char *name, size_t name_len, const char *want);

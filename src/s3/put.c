@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * PutObject. To send it again does no harm. But an answer can get lost after the
- * object was made: then to give up would mean not to know, and a retry with
- * If-None-Match finds our own object and is refused with 412. Then
+ * PutObject of whole objects (appends: append.c). To send it again does no harm. But an answer can
+ *get lost after the object was made: then to give up would mean not to know, and a retry with
+ * If-None-Match or If-Match finds our own object and is refused with 412. Then
  *
  *	step	request					decides
  *	PUT	the object				-
@@ -79,12 +79,15 @@ void s3_upload_body(struct control *c, const struct iovec *body, unsigned nbody)
 	control_optional(c, &c->client->no_checksum, s3_sum_header(c->sum), c->checksum);
 }
 
-void s3_upload_sum(struct control *c, const struct s3_body_sum *sum, const struct iovec *body,
-		   unsigned nbody)
+int s3_upload_sum(struct control *c, const struct s3_body_sum *sum, const struct iovec *body,
+		  unsigned nbody)
 {
 	c->sum = sum ? sum->kind : s3_client_sum(c->client);
-	c->sum_value = sum ? sum->value : s3_sum_iov(c->sum, body, nbody);
+	if (s3_sum_is_digest(c->sum))
+		return s3_sum_digest_text(c->sum, body, nbody, c->checksum);
+	c->sum_value = sum && !sum->no_value ? sum->value : s3_sum_iov(c->sum, body, nbody);
 	s3_sum_text(c->sum, c->sum_value, c->checksum);
+	return 0;
 }
 
 uint64_t s3_upload_leave_time(uint64_t deadline)
@@ -113,10 +116,9 @@ static int setup(struct control *c)
 {
 	const struct s3_put_call *p = call_of(c);
 
-	s3_upload_sum(c, p->sum, p->body, p->nbody);
 	c->whole = c->deadline;
 	c->deadline = s3_upload_leave_time(c->deadline);
-	return 0;
+	return s3_upload_sum(c, p->sum, p->body, p->nbody);
 }
 
 static void prepare(struct control *c)
@@ -132,6 +134,7 @@ static void prepare(struct control *c)
 	s3_upload_attrs(&c->request, p->attrs);
 	if (if_none_match(c))
 		s3_request_header(&c->request, "if-none-match", "*");
+	s3_request_header(&c->request, "if-match", p->if_match);
 	s3_upload_body(c, p->body, p->nbody);
 }
 
@@ -184,6 +187,8 @@ static enum control_result success(struct control *c)
 	p->object.size = s3_upload_len(p->body, p->nbody);
 	if (!c->head.has_mtime)
 		p->object.mtime = c->retry.date;
+	p->whole = (struct s3_body_sum){.kind = c->sum, .value = c->sum_value};
+	p->whole.no_value = c->sum == S3_SUM_OFF || s3_sum_is_digest(c->sum);
 	return CONTROL_DONE;
 }
 
@@ -214,5 +219,9 @@ static const struct control_type put_type = {
 
 void s3_put(struct s3_client *c, struct loop *l, struct s3_put_call *p)
 {
-	control_start(c, l, &p->call, p->key, &put_type, s3_upload_len(p->body, p->nbody), setup);
+	if (p->write_offset)
+		s3_append(c, l, p);
+	else
+		control_start(c, l, &p->call, p->key, &put_type, s3_upload_len(p->body, p->nbody),
+			      setup);
 }

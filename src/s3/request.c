@@ -18,6 +18,7 @@
 #include "base/date.h"
 #include "base/uri.h"
 #include "s3/client.h"
+#include "s3/session.h"
 
 #define OWN_HEADERS 8 /* host, authorization, x-amz-...: what _sign may add */
 
@@ -29,6 +30,7 @@ void s3_request_start(struct s3_request *r, const char *method, const char *key)
 	r->method = method;
 	r->key = key;
 	r->payload_hash = NULL;
+	r->own_creds = false;
 	r->nheader = r->nquery = r->nsent = 0;
 	buf_reset(&r->url);
 	buf_reset(&r->text);
@@ -114,10 +116,28 @@ static bool value_clean(const char *s)
 	return true;
 }
 
+static int sign(const struct s3_request *r, struct s3_client *c, const struct s3_sign_input *in,
+		char *ret, size_t len)
+{
+	struct s3_sign_key key;
+	EVP_PKEY *key4a;
+	int x;
+
+	if (!r->target->endpoint.all_regions) {
+		s3_client_sign_key(c, r->creds, r->target, r->amz_date, &key);
+		return s3_sign(&key, in, ret, len);
+	}
+	x = s3_client_sign4a_key(c, r->creds, &key4a);
+	if (x < 0)
+		return x;
+	x = s3_sign4a(key4a, in, ret, len);
+	EVP_PKEY_free(key4a);
+	return x;
+}
+
 static int authorize(struct s3_request *r, struct s3_client *c, size_t query_at)
 {
 	struct s3_pair list[S3_REQUEST_HEADERS];
-	struct s3_sign_key key;
 	struct s3_sign_input in = {
 		.method = r->method,
 		.path = r->url.data + r->path_at,
@@ -127,17 +147,16 @@ static int authorize(struct s3_request *r, struct s3_client *c, size_t query_at)
 		.amz_date = r->amz_date,
 		.access_key = r->creds->access_key,
 		.region = r->target->region,
-		.service = "s3",
+		.service = r->target->endpoint.service,
 	};
 	int x;
 
 	for (unsigned i = 0; i < r->nsent; i++)
 		if (is_signed(r->sent[i].name))
 			list[in.nheaders++] = r->sent[i];
-	s3_client_sign_key(c, r->creds, r->target, r->amz_date, &key);
 	if (query_at)
 		r->url.data[query_at - 1] = '\0'; /* path and query as two strings */
-	x = s3_sign(&key, &in, r->authorization, sizeof(r->authorization));
+	x = sign(r, c, &in, r->authorization, sizeof(r->authorization));
 	if (query_at)
 		r->url.data[query_at - 1] = '?';
 	return x;
@@ -149,9 +168,16 @@ int s3_request_sign(struct s3_request *r, struct s3_client *c)
 	int x;
 
 	s3_creds_unref(r->creds);
-	r->creds = s3_client_creds(c);
+	r->creds = NULL;
 	r->target = s3_client_target(c);
 	r->nsent = 0;
+	if (c->express && !r->own_creds) {
+		r->creds = s3_session_creds(c);
+		if (!r->creds)
+			return -EAGAIN;
+	} else {
+		r->creds = s3_client_creds(c);
+	}
 	for (unsigned i = 0; i < r->nheader; i++)
 		sent_add(r, r->header[i].name, r->header[i].value);
 	sent_add(r, "host", r->target->endpoint.authority);
@@ -168,7 +194,12 @@ int s3_request_sign(struct s3_request *r, struct s3_client *c)
 		sent_add(r, "x-amz-content-sha256",
 			 r->payload_hash ? r->payload_hash : S3_UNSIGNED_PAYLOAD);
 		if (r->creds->token)
-			sent_add(r, "x-amz-security-token", r->creds->token);
+			sent_add(r,
+				 r->creds->session ? "x-amz-s3session-token"
+						   : "x-amz-security-token",
+				 r->creds->token);
+		if (r->target->endpoint.all_regions)
+			sent_add(r, "x-amz-region-set", r->target->region);
 		x = authorize(r, c, query_at);
 		if (x < 0)
 			return x;

@@ -13,13 +13,14 @@
  * _start and keeps its buffers, so that a GET in the steady state allocates
  * nothing. Any thread, not shared.
  *
- * Added by _sign: host, x-amz-content-sha256, x-amz-date, x-amz-security-token,
- * authorization (none of the last four without credentials), and for every
+ * Added by _sign: host, x-amz-content-sha256, x-amz-date, x-amz-security-token or
+ * x-amz-s3session-token, authorization (none of the last four without credentials), and for every
  * request x-amz-request-payer and x-amz-expected-bucket-owner if configured.
  */
 #ifndef S3_REQUEST_H
 #define S3_REQUEST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -39,6 +40,7 @@ struct s3_request {
 	const char *method;
 	const char *key;	  /* NULL: the bucket */
 	const char *payload_hash; /* NULL: UNSIGNED-PAYLOAD */
+	bool own_creds;		  /* the client's, also where requests carry a session's */
 	struct s3_pair header[S3_REQUEST_HEADERS];
 	struct s3_pair query[S3_REQUEST_QUERY]; /* not encoded */
 	unsigned nheader, nquery;
@@ -67,7 +69,10 @@ void s3_request_fini(struct s3_request *r);
 void s3_request_header(struct s3_request *r, const char *name, const char *value);
 void s3_request_query(struct s3_request *r, const char *name, const char *value);
 
-/* 0, -ENOMEM, -EMSGSIZE, or -EINVAL (a control character in a header value). */
+/*
+ * 0, -ENOMEM, -EMSGSIZE, or -EINVAL (a control character in a header value).
+ * -EAGAIN: there is no session now, see s3_session_wait(); target is set.
+ */
 int s3_request_sign(struct s3_request *r, struct s3_client *c) must_check;
 /* r->line becomes the NULL-terminated "name: value" list, without host. */
 int s3_request_lines(struct s3_request *r) must_check;

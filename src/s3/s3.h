@@ -72,11 +72,22 @@ struct s3_error {
 /* One line for the log or stderr: "503 SlowDown: Please reduce ... (request id ...)". */
 void s3_error_format(const struct s3_error *e, char *ret, size_t len);
 
-/* The CRCs of S3; uploads carry one of the first two, or none. */
-enum s3_sum_kind { S3_SUM_CRC32C, S3_SUM_CRC64NVME, S3_SUM_CRC32, S3_SUM_OFF };
-#define S3_SUM_TEXT 16 /* base64 of 8 bytes, NUL, room */
+/*
+ * The checksum that goes with what is uploaded, or that an object has. New objects
+ * get one of the first two; an append must go on with what the object has.
+ */
+enum s3_sum_kind {
+	S3_SUM_CRC32C,
+	S3_SUM_CRC64NVME,
+	S3_SUM_CRC32,
+	S3_SUM_SHA1, /* digests: of one request's body, never joined */
+	S3_SUM_SHA256,
+	S3_SUM_OFF, /* none; also the number of kinds */
+};
+#define S3_SUM_TEXT	16 /* base64 of 8 bytes, NUL, room */
+#define S3_SUM_TEXT_MAX 48 /* the same of 32 bytes */
 
-/* Pure. `before`: 0, or the sum of the bytes before; 0 for S3_SUM_OFF. */
+/* Pure. `before`: 0, or the sum of the bytes before; 0 for S3_SUM_OFF and the digests. */
 uint64_t s3_sum(enum s3_sum_kind kind, uint64_t before, const void *data, size_t len);
 /* The sum of two pieces, the second of `len_b` bytes; a microsecond or two. */
 uint64_t s3_sum_join(enum s3_sum_kind kind, uint64_t a, uint64_t b, uint64_t len_b);
@@ -123,12 +134,20 @@ void s3_digest_fini(struct s3_digest *d); /* a zeroed one too */
 unsigned s3_digest_len(enum s3_digest_kind kind);
 const char *s3_digest_name(enum s3_digest_kind kind);	  /* "CRC32C" */
 enum s3_sum_kind s3_digest_crc(enum s3_digest_kind kind); /* S3_SUM_OFF: it is none */
+/* Directory buckets list without order, and take appends and renames. */
+enum s3_bucket_type {
+	S3_BUCKET_INFER, /* directory when the name ends in --x-s3 */
+	S3_BUCKET_GENERAL,
+	S3_BUCKET_DIRECTORY,
+};
 
 struct s3_config {
 	const char *bucket;
+	enum s3_bucket_type bucket_type;
 	const char *region; /* NULL: AWS_REGION, else us-east-1 (inferred, may be corrected) */
 	const char *endpoint_url; /* NULL: AWS_ENDPOINT_URL, else AWS's rules */
 	bool force_path_style;
+	bool dual_stack, transfer_acceleration;
 	bool no_sign_request;
 	const char *profile; /* NULL: environment, then AWS_PROFILE or "default" */
 	bool requester_pays;
@@ -146,6 +165,7 @@ int s3_client_new(const struct s3_config *config, char *why, size_t why_len,
 void s3_client_free(struct s3_client *c); /* after all its loops have stopped */
 /* What uploads are to carry now: S3_SUM_OFF once the server turned out not to know it. */
 enum s3_sum_kind s3_client_sum(const struct s3_client *c);
+bool s3_client_is_directory(const struct s3_client *c);
 const char *s3_client_region(const struct s3_client *c);
 const char *s3_client_endpoint(const struct s3_client *c); /* scheme://host[:port] */
 
@@ -172,6 +192,12 @@ struct s3_call {
 	struct loop_task task; /* the end of a call that could not even begin */
 };
 
+struct s3_body_sum {
+	enum s3_sum_kind kind;
+	uint64_t value;
+	bool no_value; /* not known; an upload computes it then, as it does digests */
+};
+
 /* Ends the call; `done` is not called. On the call's loop. No-op when not running. */
 void s3_cancel(struct s3_call *c);
 
@@ -179,13 +205,16 @@ struct s3_head_call {
 	struct s3_call call;
 	const char *key;
 	const char *if_match; /* NULL: none */
-	bool checksum;	      /* ask for it too: x-amz-checksum-... among the header lines */
-	const char *part;     /* of this part only, its number; NULL: of the object */
+	bool checksum; /* ask for it too: in `sum`, and x-amz-checksum-... among the header lines;
+			  may need the right to use the key */
+	const char *part; /* of this part only, its number; NULL: of the object */
 	/* Each attempt begins with on_attempt, then come the answer's header lines. May be NULL. */
 	void (*on_attempt)(struct s3_head_call *h);
 	void (*on_header)(struct s3_head_call *h, const char *name, size_t name_len,
 			  const char *value, size_t value_len);
 	struct s3_object object;
+	/* Result with `checksum`, of the whole object; kind S3_SUM_OFF: none, or unknown to us. */
+	struct s3_body_sum sum;
 };
 void s3_head(struct s3_client *c, struct loop *l, struct s3_head_call *h);
 
@@ -267,11 +296,13 @@ struct s3_put_attrs {
 	bool if_none_match; /* refuse to replace: -EEXIST */
 };
 
-struct s3_body_sum {
-	enum s3_sum_kind kind;
-	uint64_t value;
-};
-
+/*
+ * With `write_offset` an append: the body is added to an object of exactly that
+ * size, on directory buckets only (else -EIO, S3_UNSUPPORTED, and no request: other
+ * servers would put the body in the object's place). 412 and a wrong offset are
+ * -EIO there (S3_PRECONDITION: somebody else changed the object). An append whose
+ * answer got lost is looked for before it is sent again.
+ */
 struct s3_put_call {
 	struct s3_call call;
 	const char *key;
@@ -279,7 +310,12 @@ struct s3_put_call {
 	const struct iovec *body;	  /* sent from here, unchanged until done */
 	unsigned nbody;
 	const struct s3_body_sum *sum; /* of the body; NULL: computed here */
-	struct s3_object object;       /* result: etag and size */
+	const char *if_match;	       /* the object as it must be, with quotes; NULL: any */
+	uint64_t write_offset;	       /* > 0: append there */
+	const struct s3_body_sum
+		*before;	  /* of the bytes before it, if known: proves whose they are */
+	struct s3_object object;  /* result: etag and size, of the whole object */
+	struct s3_body_sum whole; /* result: `before` of the next append */
 };
 void s3_put(struct s3_client *c, struct loop *l, struct s3_put_call *p);
 
@@ -358,6 +394,20 @@ struct s3_list_uploads_call {
 };
 void s3_list_uploads(struct s3_client *c, struct loop *l, struct s3_list_uploads_call *u);
 void s3_uploads_free(struct s3_upload_info *uploads, unsigned n);
+
+/*
+ * RenameObject of directory buckets: -ENOENT (no source), -EEXIST (if_none_match and
+ * the destination is there), -ENAMETOOLONG, -ESTALE (source_if_match), -ENOSYS (the
+ * server does not have it; without a request when the client is not of a directory
+ * bucket), -EIO. Repeated under one token, so that it takes effect once.
+ */
+struct s3_rename_call {
+	struct s3_call call;
+	const char *source, *key;
+	bool if_none_match;	     /* refuse to replace */
+	const char *source_if_match; /* NULL: none */
+};
+void s3_rename(struct s3_client *c, struct loop *l, struct s3_rename_call *r);
 
 /* 0 also when the key is gone already. */
 struct s3_delete_call {

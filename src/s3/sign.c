@@ -113,7 +113,7 @@ static void feed_names(SHA256_CTX *h, const struct s3_sign_input *in)
 	}
 }
 
-static void canonical_hash(const struct s3_sign_input *in, char ret[2 * DIGEST + 1])
+void s3_sign_canonical_hash(const struct s3_sign_input *in, char ret[2 * DIGEST + 1])
 {
 	unsigned char digest[DIGEST];
 	SHA256_CTX h;
@@ -146,7 +146,7 @@ static void signature(const struct s3_sign_key *k, const struct s3_sign_input *i
 	SHA256_CTX inner = k->inner;
 	char hash[2 * DIGEST + 1];
 
-	canonical_hash(in, hash);
+	s3_sign_canonical_hash(in, hash);
 	feed(&inner, "AWS4-HMAC-SHA256\n");
 	feed(&inner, in->amz_date);
 	feed(&inner, "\n");
@@ -155,6 +155,27 @@ static void signature(const struct s3_sign_key *k, const struct s3_sign_input *i
 	feed(&inner, hash);
 	hmac_final(k, &inner, digest);
 	hex_encode(digest, sizeof(digest), ret);
+}
+
+int s3_sign_head(const struct s3_sign_input *in, const char *algorithm, const char *scope,
+		 char *ret, size_t len, size_t *ret_at)
+{
+	size_t at;
+	int n;
+
+	n = snprintf(ret, len, "%s Credential=%s/%s,SignedHeaders=", algorithm, in->access_key,
+		     scope);
+	if (n < 0 || (size_t)n >= len)
+		return -EMSGSIZE;
+	at = (size_t)n;
+	for (unsigned i = 0; i < in->nheaders; i++) {
+		n = snprintf(ret + at, len - at, "%s%s", i ? ";" : "", in->headers[i].name);
+		if (n < 0 || (size_t)n >= len - at)
+			return -EMSGSIZE;
+		at += (size_t)n;
+	}
+	*ret_at = at;
+	return 0;
 }
 
 int s3_sign(const struct s3_sign_key *k, const struct s3_sign_input *in, char *ret, size_t len)
@@ -167,17 +188,9 @@ int s3_sign(const struct s3_sign_key *k, const struct s3_sign_input *in, char *r
 		     in->service);
 	if (n < 0 || (size_t)n >= sizeof(scope))
 		return -EMSGSIZE;
-	n = snprintf(ret, len, "AWS4-HMAC-SHA256 Credential=%s/%s,SignedHeaders=", in->access_key,
-		     scope);
-	if (n < 0 || (size_t)n >= len)
-		return -EMSGSIZE;
-	at = (size_t)n;
-	for (unsigned i = 0; i < in->nheaders; i++) {
-		n = snprintf(ret + at, len - at, "%s%s", i ? ";" : "", in->headers[i].name);
-		if (n < 0 || (size_t)n >= len - at)
-			return -EMSGSIZE;
-		at += (size_t)n;
-	}
+	n = s3_sign_head(in, "AWS4-HMAC-SHA256", scope, ret, len, &at);
+	if (n < 0)
+		return n;
 	signature(k, in, scope, sig);
 	n = snprintf(ret + at, len - at, ",Signature=%s", sig);
 	return n < 0 || (size_t)n >= len - at ? -EMSGSIZE : 0;

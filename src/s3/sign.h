@@ -51,6 +51,14 @@ struct s3_sign_input {
 int s3_sign(const struct s3_sign_key *k, const struct s3_sign_input *in, char *ret,
 	    size_t len) must_check;
 
+/*
+ * Pieces that SigV4A has in common. The hash of the canonical request; the header's
+ * value up to the signed names, *ret_at: its length.
+ */
+void s3_sign_canonical_hash(const struct s3_sign_input *in, char ret[65]);
+int s3_sign_head(const struct s3_sign_input *in, const char *algorithm, const char *scope,
+		 char *ret, size_t len, size_t *ret_at) must_check;
+
 /* Lower-case hex SHA-256, for bodies of which the hash is to be signed. */
 void s3_sha256_hex(const void *data, size_t len, char ret[65]);
 

@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <libxml/parser.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,15 @@ static const struct place uploads_places[] = {
 	{F_INITIATED, F_UPLOAD, "Initiated"}, {0},
 };
 
+static const struct place session_places[] = {
+	{F_CREDENTIALS, F_NONE, "Credentials"},
+	{F_ACCESS_KEY, F_CREDENTIALS, "AccessKeyId"},
+	{F_SECRET, F_CREDENTIALS, "SecretAccessKey"},
+	{F_SESSION_TOKEN, F_CREDENTIALS, "SessionToken"},
+	{F_EXPIRATION, F_CREDENTIALS, "Expiration"},
+	{0},
+};
+
 static const struct {
 	const char *root;
 	size_t max;
@@ -98,6 +108,7 @@ static const struct {
 	[S3_XML_COMPLETE] = {"CompleteMultipartUploadResult", 64 * KIB, complete_places},
 	[S3_XML_PARTS] = {"ListPartsResult", 1 * MIB, parts_places},
 	[S3_XML_UPLOADS] = {"ListMultipartUploadsResult", 4 * MIB, uploads_places},
+	[S3_XML_SESSION] = {"CreateSessionResult", 64 * KIB, session_places},
 };
 
 void s3_xml_fail(struct s3_xml *x, int err)
@@ -130,7 +141,8 @@ static void on_root(struct s3_xml *x, const char *name)
 
 static void on_field(struct s3_xml *x, enum field field)
 {
-	if (field == F_CONTENTS || field == F_PREFIXES || field == F_PART || field == F_UPLOAD) {
+	if (field == F_CONTENTS || field == F_PREFIXES || field == F_PART || field == F_UPLOAD ||
+	    field == F_CREDENTIALS) {
 		x->container = field;
 		x->entry = (struct s3_page_entry){.is_prefix = field == F_PREFIXES};
 		x->part = (struct s3_xml_part){0};
@@ -252,6 +264,13 @@ int s3_xml_new(enum s3_xml_kind kind, struct s3_xml **ret)
 	return 0;
 }
 
+static void secret_free(char *s)
+{
+	if (s)
+		OPENSSL_cleanse(s, strlen(s));
+	free(s);
+}
+
 void s3_xml_free(struct s3_xml *x)
 {
 	if (!x)
@@ -270,6 +289,9 @@ void s3_xml_free(struct s3_xml *x)
 		free(x->result.uploads[i].id);
 	}
 	free(x->result.uploads);
+	secret_free(x->result.session.access_key);
+	secret_free(x->result.session.secret);
+	secret_free(x->result.session.token);
 	free(x);
 }
 
@@ -317,6 +339,9 @@ static int check(struct s3_xml *x)
 	if (r->is_error)
 		return 0;
 	if (x->kind == S3_XML_CREATE && !r->upload_id)
+		return -EPROTO;
+	if (x->kind == S3_XML_SESSION && (!r->session.access_key || !r->session.secret ||
+					  !r->session.token || !r->session.expires))
 		return -EPROTO;
 	if (x->kind == S3_XML_LIST)
 		return s3_page_finish(x->page, r->truncated, &r->page);

@@ -32,6 +32,13 @@ enum s3_xml_kind {
 	S3_XML_COMPLETE, /* <CompleteMultipartUploadResult>; 64 KiB */
 	S3_XML_PARTS,	 /* <ListPartsResult>; 1 MiB */
 	S3_XML_UPLOADS,	 /* <ListMultipartUploadsResult>; 4 MiB */
+	S3_XML_SESSION,	 /* <CreateSessionResult>; 64 KiB */
+};
+
+/* All there after a good parse of its document. */
+struct s3_xml_session {
+	char *access_key, *secret, *token; /* wiped when freed */
+	int64_t expires;		   /* seconds since the epoch, the server's clock */
 };
 
 struct s3_xml_part {
@@ -52,6 +59,8 @@ struct s3_xml_result {
 
 	struct s3_upload_info *uploads; /* UPLOADS: one page */
 	unsigned nuploads;
+
+	struct s3_xml_session session; /* SESSION */
 
 	struct s3_xml_part *parts; /* PARTS: one page */
 	unsigned nparts;

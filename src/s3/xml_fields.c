@@ -172,6 +172,20 @@ static void set_upload_field(struct s3_xml *x, enum field field)
 	}
 }
 
+static void set_session_field(struct s3_xml *x, enum field field)
+{
+	struct s3_xml_session *s = &x->result.session;
+	char **text = field == F_ACCESS_KEY	 ? &s->access_key
+		      : field == F_SECRET	 ? &s->secret
+		      : field == F_SESSION_TOKEN ? &s->token
+						 : NULL;
+
+	if (text && !*text)
+		*text = text_dup(x, S3_XML_TEXT_MAX);
+	else if (text || date_parse_iso(buf_str(&x->text), &s->expires) < 0)
+		s3_xml_fail(x, -EPROTO);
+}
+
 static void set_result_field(struct s3_xml *x, enum field field)
 {
 	struct s3_xml_result *r = &x->result;
@@ -213,6 +227,8 @@ void s3_xml_field(struct s3_xml *x, enum field field)
 		set_result_field(x, field);
 	else if (x->kind == S3_XML_LIST)
 		set_list_field(x, field);
+	else if (x->kind == S3_XML_SESSION)
+		set_session_field(x, field);
 	else if (x->kind == S3_XML_UPLOADS)
 		set_upload_field(x, field);
 	else

@@ -49,6 +49,11 @@ enum field {
 	F_UPLOAD_KEY,
 	F_UPLOADS_ID,
 	F_INITIATED,
+	F_CREDENTIALS, /* and another */
+	F_ACCESS_KEY,
+	F_SECRET,
+	F_SESSION_TOKEN,
+	F_EXPIRATION,
 };
 
 struct s3_xml {

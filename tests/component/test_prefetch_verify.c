@@ -155,6 +155,26 @@ static void small_without_checksum(void)
 	rig_fini(&rig);
 }
 
+/* Opened without a question: the first read, wherever it is, brings all of it. */
+static void small_by_a_read(void)
+{
+	struct memory_script script = {.flip_at = 100, .flips = 1};
+	struct pf_stream *s;
+	struct rig rig;
+
+	rig_init(&rig, &(struct rig_config){.verify = true});
+	script.checksum = checksum_of(S3_DIGEST_CRC32C, MIB, 0);
+	memory_source_set(rig.memory, &script);
+	s = rig_stream(&rig, "a", MIB);
+	check_int(rig_pread(s, 600000, 4096), ==, 4096);
+	check_int(memory_source_count(rig.memory), ==, 2);
+	check_int(memory_source_asked(rig.memory), ==, 2 * MIB);
+	check_int(rig_pread(s, 0, MIB), ==, MIB);
+	check_int(memory_source_count(rig.memory), ==, 2);
+	pf_close(s);
+	rig_fini(&rig);
+}
+
 static void large_is_right(void)
 {
 	struct rig rig;
@@ -437,6 +457,7 @@ int main(void)
 {
 	return test_run((struct test[]){TEST(small),
 					TEST(small_without_checksum),
+					TEST(small_by_a_read),
 					TEST(large_is_right),
 					TEST(large_is_wrong),
 					TEST(random_reads),

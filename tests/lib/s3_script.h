@@ -51,7 +51,8 @@ static inline struct raw_step script_step(const char *answer)
 	return (struct raw_step){RAW_ACT_SEND, answer, strlen(answer)};
 }
 
-/* `config` gives all but bucket and endpoint; NULL: region us-east-1. */
+/* `config` gives all but the endpoint, and the bucket if it is to have another name; NULL: region
+ * us-east-1. */
 static inline void script_begin(const char *const *answers, const struct s3_config *config)
 {
 	static struct raw_step steps[SCRIPT_MAX][3];
@@ -71,7 +72,8 @@ static inline void script_begin(const char *const *answers, const struct s3_conf
 	scripts[n] = NULL;
 	script_server = raw_server_new(scripts);
 	(void)snprintf(url, sizeof(url), "http://127.0.0.1:%d", raw_server_port(script_server));
-	own.bucket = "bucket";
+	if (!own.bucket)
+		own.bucket = "bucket";
 	own.endpoint_url = url;
 	sync_begin(&own);
 }

@@ -82,5 +82,6 @@ SYNC_CALL(complete, s3_complete_call, s3_complete)
 SYNC_CALL(abort, s3_abort_call, s3_abort)
 SYNC_CALL(parts, s3_list_parts_call, s3_list_parts)
 SYNC_CALL(delete, s3_delete_call, s3_delete)
+SYNC_CALL(rename, s3_rename_call, s3_rename)
 
 #endif

@@ -299,7 +299,7 @@ class S3d(Server):
     def calm(self):
         """No faults, no latency, counts at zero."""
         self.clear_faults()
-        self.set(ttfb_ms=0, bandwidth=0)
+        self.set(ttfb_ms=0, bandwidth=0, session_ms=300000)
         self.tell("reset")
 
     def counts(self):

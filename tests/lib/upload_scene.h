@@ -186,6 +186,11 @@ enum s3_sum_kind s3_client_sum(const struct s3_client *c)
 	return S3_SUM_CRC32C;
 }
 
+bool s3_client_is_directory(const struct s3_client *c)
+{
+	return false;
+}
+
 void s3_error_format(const struct s3_error *e, char *ret, size_t len)
 {
 	(void)snprintf(ret, len, "%d %s", e->status, e->code);
@@ -381,7 +386,7 @@ static void check_all_freed(unsigned slabs)
 	check_int(free_now, ==, slabs);
 }
 
-static void wait_count(enum kind k, unsigned n)
+static inline void wait_count(enum kind k, unsigned n)
 {
 	uint64_t deadline = clock_now() + 5 * NSEC_PER_SEC;
 

@@ -30,7 +30,7 @@ def parents(path):
 
 
 class Model:
-    def __init__(self, ttl, negative_ttl, revalidate):
+    def __init__(self, ttl, negative_ttl, revalidate, directory=False):
         self.truth = {}
         self.local, self.kept = set(), set()
         self.writing = {}       # path -> bytes so far
@@ -38,6 +38,7 @@ class Model:
         self.opened = {}        # path -> when it was last read: an open vouches for a TTL
         self.ttl, self.negative_ttl = ttl, negative_ttl
         self.revalidate = revalidate    # every open asks
+        self.directory = directory      # a directory bucket: rename, append
 
     # what may be believed
 
@@ -105,6 +106,20 @@ class Model:
     def uploaded(self, path, data):
         self.everywhere(lambda t: t.__setitem__(path, data))
         self.local -= set(parents(path))
+
+    def renamed(self, old, new):
+        """What is known of the object, right or not, is known of it under its new name."""
+        def move(t):
+            if old in t:
+                t[new] = t.pop(old)
+
+        self.everywhere(move)
+        self.local -= set(parents(new))
+        self.keep(old)
+        if old in self.opened:
+            self.opened[new] = self.opened.pop(old)
+        else:
+            self.opened.pop(new, None)
 
     def keep(self, path):
         self.kept |= set(parents(path))

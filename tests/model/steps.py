@@ -15,8 +15,8 @@ from model import DIR, FILE, NONE, parents
 
 NAMES = ["a", "b", "a-", "a.x", "é"]
 DEPTH = 3
-WEIGHTS = {"write": 14, "create": 4, "read": 14, "stat": 14, "listdir": 10, "unlink": 9, "mkdir": 9,
-           "rmdir": 7, "rename": 3, "truncate": 2, "utime": 2, "begin": 3, "more": 4, "finish": 4,
+WEIGHTS = {"write": 14, "append": 4, "create": 4, "read": 14, "stat": 14, "listdir": 10, "unlink": 9, "mkdir": 9,
+           "rmdir": 7, "rename": 5, "truncate": 2, "utime": 2, "begin": 3, "more": 4, "finish": 4,
            "xattr": 2, "put": 2, "remove": 2, "marker": 1, "odd": 1}
 SETTLE = 400
 MODIFIERS = {"put", "remove", "marker", "odd"}
@@ -45,7 +45,7 @@ def make_step(rng, tops, others=True):
 
     size = rng.choice([0, 1, 100, 5000, 140000])
     salt = rng.getrandbits(40)
-    if kind in ("write", "create", "begin", "put", "more"):
+    if kind in ("write", "append", "create", "begin", "put", "more"):
         return kind, path(), size, salt
     if kind == "rename":
         return kind, path(), path()
@@ -204,6 +204,28 @@ class Runner:
             self.m.uploaded(path, data)
         return True
 
+    def do_append(self, path, size, salt, now):
+        allowed, sure = self.opening(path, now), self.m.sure(path, now)
+        if allowed is None:
+            return False
+        if sure == (0, FILE) and not self.m.directory:
+            allowed = {errno.EPERM}
+        data = content(path, size, salt)
+
+        def run():
+            fd = os.open(self.full(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            try:
+                if data:
+                    os.write(fd, data)
+            finally:
+                os.close(fd)
+
+        got = self.call(run)
+        self.expect(f"append to {path}", allowed, got)
+        if got == 0:
+            self.m.uploaded(path, self.m.truth.get(path, b"") + data)
+        return True
+
     def do_create(self, path, size, salt, now):
         sure = self.m.sure(path, now)
         if sure is None:
@@ -334,10 +356,14 @@ class Runner:
             want = {errno.ENOTDIR if a[1] == DIR else errno.EISDIR}
         elif old in self.m.writing:
             want = {errno.EPERM}
-        else:
+        elif not self.m.directory:
             want = {errno.EXDEV}
+        else:
+            want = {errno.EPERM if a[1] == DIR or new in self.m.writing else 0}
         got = self.call(lambda: os.rename(self.full(old), self.full(new)))
         self.expect(f"rename {old} {new}", want, got)
+        if got == 0:
+            self.m.renamed(old, new)
         return True
 
     def do_truncate(self, path, size, now):

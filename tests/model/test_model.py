@@ -22,6 +22,7 @@ SLACK = 0.3
 MOUNTS = {
     "minimal": ([], 1, 0),
     "ttl": (["--metadata-ttl", "1", "--negative-metadata-ttl", "1"], 1, 1),
+    "directory": (["--bucket-type", "directory", "--incremental-upload"], 1, 0),
     "mixed": (["--metadata-ttl", "2", "--negative-metadata-ttl", "minimal"], 2, 0),
 }
 
@@ -41,15 +42,18 @@ def start(mount, server):
     """start(way) -> a runner on a fresh mount of a fresh bucket."""
     def make(way, m=None):
         options, ttl, negative = MOUNTS[way]
+        server.tell("quirk", name="directory", on=int(way == "directory"))
         if m is None:
             m = mount("--allow-delete", "--allow-overwrite", *options, bucket=server.new_bucket())
         name = m.bucket.name
         r = Runner(m.path, lambda k, d: server.tell("put", d, bucket=name, key=k),
                    lambda k: server.tell("delete", bucket=name, key=k),
-                   Model(ttl * SLOW, negative * SLOW, way == "minimal"), SLACK * SLOW)
+                   Model(ttl * SLOW, negative * SLOW, way in ("minimal", "directory"),
+                         way == "directory"), SLACK * SLOW)
         r.mount = m
         return r
-    return make
+    yield make
+    server.tell("quirk", name="directory", on=0)
 
 
 def report(request, start, way, seed, steps, found):

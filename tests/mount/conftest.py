@@ -203,6 +203,20 @@ def bucket(server):
 
 
 @pytest.fixture
+def directory_bucket(server):
+    """One that lists without order, renames and appends; s3d only."""
+    server.tell("quirk", name="directory", on=1)
+    yield server.new_bucket()
+    server.tell("quirk", name="directory", on=0)
+
+
+@pytest.fixture
+def directory_mount(mount, directory_bucket):
+    """A factory of mounts of it."""
+    return lambda *options: mount("--bucket-type", "directory", *options, bucket=directory_bucket)
+
+
+@pytest.fixture
 def folder(work, request):
     """A folder of this test on the local disk."""
     number = getattr(request.config, "_folders", 0)

@@ -210,6 +210,38 @@ def test_anonymous_where_signing_is_needed(refuses, server, bucket, point):
             names=["AccessDenied", "Forbidden", "denied"])
 
 
+@pytest.mark.s3d_only
+def test_create_session_refused(refuses, server, point):
+    name = f"refused-{time.monotonic_ns()}--use1-az1--x-s3"
+    server.tell("create", bucket=name)
+    server.fault("status", op="CreateSession", code=403, s3code="AccessDenied")
+    refuses(*plain(server), name, point, names=["AccessDenied"])
+
+
+# Sentences of endpoint rules; no request is made.
+ENDPOINTS = {
+    "bucket arn": (["arn:aws:s3:::some-bucket"], "by their name"),
+    "wrong partition": (["arn:aws-cn:s3:us-east-1:123456789012:accesspoint/abc"], "partition"),
+    "multi-region dual stack": (["--dual-stack", "arn:aws:s3::123456789012:accesspoint/a.mrap"],
+                                "multi-region"),
+    "accelerate with dots": (["--transfer-acceleration", "some.bucket"], "acceleration"),
+    "accelerate in the path": (["--transfer-acceleration", "--force-path-style", "some-bucket"],
+                               "acceleration"),
+    "accelerate elsewhere": (["--transfer-acceleration", "--endpoint-url", "http://h.example",
+                              "some-bucket"], "acceleration"),
+    "accelerate a directory bucket": (["--transfer-acceleration", "b--use1-az1--x-s3"],
+                                      "acceleration"),
+    "dual stack elsewhere": (["--dual-stack", "--endpoint-url", "http://h.example",
+                              "some-bucket"], "dual stack"),
+}
+
+
+@pytest.mark.parametrize("case", ENDPOINTS, ids=lambda c: c.replace(" ", "-"))
+def test_endpoint_rules(refuses, point, case):
+    argv, word = ENDPOINTS[case]
+    refuses("--region", "us-east-1", *argv, point, names=[word])
+
+
 @pytest.mark.once
 def test_unknown_profile(refuses, server, bucket, point):
     refuses(*plain(server), "--profile", "nobody", bucket.name, point,

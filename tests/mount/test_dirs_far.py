@@ -19,8 +19,8 @@ MANY = 6000
 def far(mount, server):
     """A mount whose server takes 20 ms to answer, known to it from three listings."""
     def make(*options):
-        m = mount(*options)
         server.set(ttfb_ms=20)
+        m = mount(*options)
         for _ in range(3):
             os.listdir(m.path)
         return m

@@ -123,13 +123,22 @@ static void do_set(struct req *r)
 	struct server *s = r->srv;
 	uint64_t ttfb = req_param_u64(r, "ttfb_ms", atomic_load(&s->ttfb_ms));
 	uint64_t bandwidth = req_param_u64(r, "bandwidth", atomic_load(&s->bandwidth));
+	uint64_t session = req_param_u64(r, "session_ms", atomic_load(&s->session_ms));
 
 	if (r->err != ERR_NONE)
 		return;
 	atomic_store(&s->ttfb_ms, ttfb);
 	atomic_store(&s->bandwidth, bandwidth);
-	say(r, req_printf(r, "{\"ttfb_ms\":%llu,\"bandwidth\":%llu}\n", (unsigned long long)ttfb,
-			  (unsigned long long)bandwidth));
+	atomic_store(&s->session_ms, session);
+	say(r, req_printf(r, "{\"ttfb_ms\":%llu,\"bandwidth\":%llu,\"session_ms\":%llu}\n",
+			  (unsigned long long)ttfb, (unsigned long long)bandwidth,
+			  (unsigned long long)session));
+}
+
+static void do_sessions_clear(struct req *r)
+{
+	sessions_clear(r->srv);
+	say(r, "{}\n");
 }
 
 static void do_quirk(struct req *r)
@@ -221,6 +230,19 @@ static void do_put(struct req *r)
 	e = put_object(r, key);
 	if (e < 0)
 		req_fail_errno(r, e);
+}
+
+static void do_create(struct req *r)
+{
+	const char *name = req_param(r, "bucket");
+	int e = name ? store_create_bucket(&r->srv->store, name) : -EINVAL;
+
+	if (e == -EEXIST)
+		req_fail(r, ERR_BucketAlreadyOwnedByYou);
+	else if (e < 0)
+		req_fail(r, ERR_InvalidBucketName);
+	else
+		say(r, "{}\n");
 }
 
 static void do_delete(struct req *r)
@@ -350,7 +372,9 @@ static const struct {
 	{"POST", "fault", do_fault},
 	{"POST", "faults/clear", do_faults_clear},
 	{"POST", "seed", do_seed},
+	{"POST", "create", do_create},
 	{"POST", "set", do_set},
+	{"POST", "sessions/clear", do_sessions_clear},
 	{"POST", "quirk", do_quirk},
 	{"POST", "credentials", do_credentials},
 	{"POST", "put", do_put},

@@ -207,6 +207,8 @@ static int condition_check(const struct object *o, const struct condition *c)
 {
 	if (!c)
 		return 0;
+	if (c->has_base && o != c->base)
+		return -EAGAIN;
 	if (c->if_match && !o)
 		return -ENOENT;
 	if (c->if_match && !etag_matches(o, c->if_match))
@@ -257,6 +259,96 @@ int bucket_delete(struct bucket *b, const char *key, const struct condition *c)
 	pthread_rwlock_unlock(&b->lock);
 	object_unref(old);
 	return r;
+}
+
+/* A rename of this token: 1 it was this one, -EINVAL another, 0 none. */
+static int token_find_locked(const struct bucket *b, const char *token, const char *source,
+			     const char *key)
+{
+	for (size_t i = 0; i < RENAME_TOKENS; i++) {
+		const struct rename_token *t = &b->renames[i];
+
+		if (!t->source || strcmp(t->token, token) != 0)
+			continue;
+		return strcmp(t->source, source) == 0 && strcmp(t->key, key) == 0 ? 1 : -EINVAL;
+	}
+	return 0;
+}
+
+static int token_keep_locked(struct bucket *b, const char *token, const char *source,
+			     const char *key)
+{
+	struct rename_token *t = &b->renames[b->rename_next];
+	_cleanup_(freep) char *s = strdup(source), *k = strdup(key);
+
+	if (!s || !k)
+		return -ENOMEM;
+	free(t->source);
+	free(t->key);
+	(void)snprintf(t->token, sizeof(t->token), "%s", token);
+	t->source = take_ptr(&s);
+	t->key = take_ptr(&k);
+	b->rename_next = (b->rename_next + 1) % RENAME_TOKENS;
+	return 0;
+}
+
+/* Index and file of an object that is there; *ret_old: what had the key before. */
+static int move_locked(struct bucket *b, const char *source, const char *key, struct object *o,
+		       struct object **ret_old)
+{
+	const struct blob *file = object_file(o);
+	_cleanup_(freep) char *path = file ? strdup(file->path) : NULL;
+	int r = 0;
+
+	if (file && !path)
+		return -ENOMEM;
+	if (strcmp(source, key) == 0)
+		return 0;
+	if (file && !file->borrowed) {
+		r = file_publish_locked(b, key, o->seg[0].blob);
+		if (r >= 0 && strncmp(path, b->dir, strlen(b->dir)) == 0)
+			remove_parents(path, strlen(b->dir));
+	}
+	if (r >= 0)
+		r = index_put(&b->index, key, object_ref(o), ret_old);
+	if (r >= 0)
+		object_unref(index_remove(&b->index, source));
+	return r;
+}
+
+static int rename_locked(struct bucket *b, const char *source, const char *key,
+			 const struct condition *from, const struct condition *to,
+			 struct object **ret_old)
+{
+	struct object *o = index_find(&b->index, source);
+	int r;
+
+	if (!o)
+		return -ENOENT;
+	if (condition_check(o, from) < 0)
+		return -ESTALE;
+	r = condition_check(index_find(&b->index, key), to);
+	if (r < 0)
+		return -ECANCELED;
+	return move_locked(b, source, key, o, ret_old);
+}
+
+int bucket_rename(struct bucket *b, const char *source, const char *key,
+		  const struct condition *from, const struct condition *to, const char *token)
+{
+	struct object *old = NULL;
+	int r;
+
+	pthread_rwlock_wrlock(&b->lock);
+	r = token ? token_find_locked(b, token, source, key) : 0;
+	if (r == 0) {
+		r = rename_locked(b, source, key, from, to, &old);
+		if (r == 0 && token)
+			r = token_keep_locked(b, token, source, key);
+	}
+	pthread_rwlock_unlock(&b->lock);
+	object_unref(old);
+	return r < 0 ? r : 0;
 }
 
 int bucket_import(struct bucket *b, const char *tree, bool borrowed)

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "directory.h"
 #include "ops.h"
 #include "req.h"
 #include "text.h"
@@ -222,7 +223,7 @@ static void add_contents(struct req *r, struct page *p, struct buf *x)
 {
 	const struct buf *c = &p->contents;
 
-	if (!server_quirk(r->srv, QUIRK_LIST_UNORDERED))
+	if (!server_quirk(r->srv, QUIRK_LIST_UNORDERED) && !directory_is(r))
 		buf_add(x, c->data, c->len);
 	else
 		for (unsigned i = p->ncontents; i-- > 0;) {
@@ -284,6 +285,7 @@ void op_ListObjectsV2(struct req *r)
 	const char *owner = req_param(r, "fetch-owner");
 	struct page p = {0};
 
+	directory_check_list(r);
 	page_parse(r, &p);
 	p.after = req_param(r, "start-after");
 	p.owner = owner && strcmp(owner, "true") == 0;
@@ -299,6 +301,7 @@ void op_ListObjects(struct req *r)
 {
 	struct page p = {.owner = true};
 
+	directory_check_list(r);
 	page_parse(r, &p);
 	p.after = req_param(r, "marker");
 	if (r->err == ERR_NONE)

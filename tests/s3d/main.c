@@ -77,6 +77,7 @@ int server_start(struct server *s)
 
 	crc_start();
 	pthread_mutex_init(&s->key_lock, NULL);
+	atomic_store(&s->session_ms, SESSION_LIFE_MS);
 	faults_init(&s->faults);
 	atomic_store(&s->quirks, s->opt.quirks);
 	if (r >= 0)
@@ -103,6 +104,7 @@ void server_stop(struct server *s)
 	store_fini(&s->store);
 	faults_fini(&s->faults);
 	log_fini(&s->log);
+	sessions_clear(s);
 	pthread_mutex_destroy(&s->key_lock);
 	hash_stop();
 }

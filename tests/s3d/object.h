@@ -27,6 +27,7 @@ struct object {
 	char *tags;	     /* as in x-amz-tagging; may be NULL */
 	char *checksum;	     /* "algorithm\0value\0type\0"; may be NULL */
 	uint32_t part_count; /* 0: not multipart */
+	uint32_t appended;   /* parts that came by appending */
 	bool generated;
 
 	/* atomic */

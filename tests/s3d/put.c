@@ -9,6 +9,7 @@
 
 #include "headers.h"
 #include "ops.h"
+#include "put.h"
 #include "text.h"
 
 #define COPY_PIECE (1u << 20)
@@ -19,6 +20,10 @@ void begin_PutObject(struct req *r)
 	uint64_t len;
 	int e;
 
+	if (append_asked(r)) {
+		append_begin(r);
+		return;
+	}
 	if (!body_length(r, &len))
 		return;
 	e = store_blob(&r->srv->store, len, &blob);
@@ -28,8 +33,7 @@ void begin_PutObject(struct req *r)
 		body_open_data(r, blob, CHECKSUM_NONE);
 }
 
-/* An object of the blob; takes the blob's reference. */
-static int object_of_blob(struct blob *blob, struct object **ret)
+int put_object_of(struct blob *blob, struct object **ret)
 {
 	struct object *o;
 	int e = object_new(1, &o);
@@ -49,8 +53,12 @@ void op_PutObject(struct req *r)
 	struct condition c;
 	int e;
 
+	if (append_asked(r)) {
+		append_finish(r);
+		return;
+	}
 	headers_condition(r, &c);
-	e = object_of_blob(b->blob, &o);
+	e = put_object_of(b->blob, &o);
 	if (e < 0) {
 		req_fail_errno(r, e);
 		return;
@@ -109,12 +117,10 @@ static struct object *copy_source(struct req *r, int *ret_fd)
 	return o;
 }
 
-/* The bytes of an object in a new blob. */
-static int copy_bytes(struct req *r, const struct object *src, int fd, struct blob **ret)
+int put_bytes(struct req *r, const struct object *src, int fd, struct blob *to, uint64_t at)
 {
-	_cleanup_(blob_unrefp) struct blob *blob = NULL;
 	_cleanup_(freep) char *piece = malloc(COPY_PIECE);
-	int e = piece ? store_blob(&r->srv->store, src->size, &blob) : -ENOMEM;
+	int e = piece ? 0 : -ENOMEM;
 
 	for (uint64_t pos = 0; e >= 0 && pos < src->size;) {
 		struct extent x;
@@ -127,9 +133,20 @@ static int copy_bytes(struct req *r, const struct object *src, int fd, struct bl
 		n = pread(x.fd, piece, x.len, (off_t)x.off);
 		if (n <= 0)
 			return n < 0 ? -errno : -EIO;
-		e = blob_write(blob, pos, piece, (size_t)n);
+		e = blob_write(to, at + pos, piece, (size_t)n);
 		pos += (uint64_t)n;
 	}
+	return e;
+}
+
+/* The bytes of an object in a new blob. */
+static int copy_bytes(struct req *r, const struct object *src, int fd, struct blob **ret)
+{
+	_cleanup_(blob_unrefp) struct blob *blob = NULL;
+	int e = store_blob(&r->srv->store, src->size, &blob);
+
+	if (e >= 0)
+		e = put_bytes(r, src, fd, blob, 0);
 	if (e >= 0)
 		e = blob_seal(blob);
 	if (e < 0)
@@ -149,7 +166,7 @@ static int copy_object(struct req *r, const struct object *src, int fd, struct o
 		e = copy_bytes(r, src, fd, &blob);
 		if (e < 0)
 			return e;
-		e = object_of_blob(blob, &o);
+		e = put_object_of(blob, &o);
 		if (e < 0) {
 			blob_unref(blob);
 			return e;
@@ -169,8 +186,7 @@ static int copy_object(struct req *r, const struct object *src, int fd, struct o
 	return 0;
 }
 
-/* The kept headers of the source, copied. */
-static char *copy_meta(const struct object *src)
+char *put_copy_meta(const struct object *src)
 {
 	const char *p = src->meta;
 	char *copy;
@@ -219,7 +235,7 @@ void op_CopyObject(struct req *r)
 	if (directive && strcmp(directive, "REPLACE") == 0)
 		o->meta = headers_meta(r);
 	else
-		o->meta = copy_meta(src);
+		o->meta = put_copy_meta(src);
 	o->tags = src->tags ? strdup(src->tags) : NULL;
 	r->object = object_ref(o);
 	e = bucket_put(r->bucket, r->key, o, &c);

@@ -11,6 +11,7 @@
 #include "log.h"
 #include "options.h"
 #include "quirk.h"
+#include "session.h"
 #include "store.h"
 #include "timers.h"
 
@@ -43,10 +44,11 @@ struct server {
 	/* under key_lock */
 	struct credentials cred;
 	struct signing_key signing_key; /* of the last day that was used */
+	struct sessions sessions;
 
 	/* atomic */
 	atomic_uint_fast64_t quirks; /* bit set of enum quirk */
-	atomic_uint_fast64_t ttfb_ms, bandwidth;
+	atomic_uint_fast64_t ttfb_ms, bandwidth, session_ms;
 	atomic_uint_fast64_t next_conn, next_request;
 };
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "directory.h"
 #include "req.h"
 #include "sigv4.h"
 
@@ -19,6 +20,8 @@ struct auth {
 	char *access_key, *date, *region, *service, *end;
 	char *signed_headers, *signature;
 	const char *amz_date, *payload;
+	bool express, in_session;
+	struct session session;
 };
 
 static const char *last_seen(const char *s, const char *name)
@@ -63,7 +66,8 @@ static bool parse(struct req *r, const char *header, struct auth *a)
 	a->region = cut(&cred);
 	a->service = cut(&cred);
 	a->end = cred;
-	if (a->service && a->signed_headers && a->signature && strcmp(a->service, "s3") == 0 &&
+	if (a->service && a->signed_headers && a->signature &&
+	    strcmp(a->service, a->express ? "s3express" : "s3") == 0 &&
 	    strcmp(a->end, "aws4_request") == 0 && strlen(a->date) == 8)
 		return true;
 	req_fail(r, ERR_AuthorizationHeaderMalformed);
@@ -227,21 +231,33 @@ void sigv4_set_credentials(struct server *s, const struct credentials *c)
 	s->signing_key.date[0] = '\0';
 }
 
-/* The key of a day is derived once. */
-static void signing_key(struct server *s, const char *date, uint8_t out[32])
+static void derive_key(const struct server *s, const char *key, const char *date,
+		       const char *service, uint8_t out[32])
 {
 	char secret[CREDENTIAL_MAX + 4];
 	uint8_t k[32];
+
+	(void)snprintf(secret, sizeof(secret), "AWS4%s", key);
+	hash_hmac256(secret, strlen(secret), date, 8, k);
+	hash_hmac256(k, 32, s->opt.region, strlen(s->opt.region), k);
+	hash_hmac256(k, 32, service, strlen(service), k);
+	hash_hmac256(k, 32, "aws4_request", 12, out);
+	OPENSSL_cleanse(secret, sizeof(secret));
+}
+
+/* The usual key of a day is derived once. */
+static void signing_key(struct server *s, const struct auth *a, uint8_t out[32])
+{
 	WITH_LOCK(&s->key_lock);
 
-	if (strcmp(s->signing_key.date, date) != 0) {
-		(void)snprintf(secret, sizeof(secret), "AWS4%s", s->cred.secret);
-		hash_hmac256(secret, strlen(secret), date, 8, k);
-		hash_hmac256(k, 32, s->opt.region, strlen(s->opt.region), k);
-		hash_hmac256(k, 32, "s3", 2, k);
-		hash_hmac256(k, 32, "aws4_request", 12, s->signing_key.key);
-		memcpy(s->signing_key.date, date, 9);
-		OPENSSL_cleanse(secret, sizeof(secret));
+	if (a->express) {
+		derive_key(s, a->in_session ? a->session.secret : s->cred.secret, a->date,
+			   "s3express", out);
+		return;
+	}
+	if (strcmp(s->signing_key.date, a->date) != 0) {
+		derive_key(s, s->cred.secret, a->date, "s3", s->signing_key.key);
+		memcpy(s->signing_key.date, a->date, 9);
 	}
 	memcpy(out, s->signing_key.key, 32);
 }
@@ -257,10 +273,10 @@ static void check_signature(struct req *r, const struct auth *a)
 	hash_once(HASH_SHA256, canon.data, canon.len, d);
 	text_hex(d, sizeof(d), hex);
 	(void)snprintf(sig->date, sizeof(sig->date), "%s", a->amz_date);
-	(void)snprintf(sig->scope, sizeof(sig->scope), "%s/%s/s3/aws4_request", a->date,
-		       r->srv->opt.region);
+	(void)snprintf(sig->scope, sizeof(sig->scope), "%s/%s/%s/aws4_request", a->date,
+		       r->srv->opt.region, a->service);
 	text = req_printf(r, "AWS4-HMAC-SHA256\n%s\n%s\n%s", sig->date, sig->scope, hex);
-	signing_key(r->srv, a->date, sig->key);
+	signing_key(r->srv, a, sig->key);
 	hash_hmac256(sig->key, sizeof(sig->key), text, strlen(text), d);
 	text_hex(d, sizeof(d), sig->text);
 	if (strlen(a->signature) == 64 && CRYPTO_memcmp(sig->text, a->signature, 64) == 0) {
@@ -291,10 +307,34 @@ static void check_identity(struct req *r, const struct auth *a)
 		req_fail(r, ERR_ExpiredToken);
 }
 
+/* What the session's credentials must be good for. */
+static void check_session(struct req *r, struct auth *a)
+{
+	const char *token = req_header(r, "x-amz-s3session-token");
+	const struct session *x = &a->session;
+
+	if (!token)
+		req_fail_because(r, ERR_AccessDenied, "Directory buckets need a session");
+	else if (!session_find(r->srv, a->access_key, &a->session))
+		req_fail(r, ERR_InvalidToken);
+	else if (strcmp(token, x->token) != 0 || strcmp(r->bucket_name, x->bucket) != 0)
+		req_fail(r, ERR_InvalidToken);
+	else if (clock_real_ns() >= x->expires_ns)
+		req_fail(r, ERR_ExpiredToken);
+	else if (x->read_only && strcmp(r->method, "GET") != 0 && strcmp(r->method, "HEAD") != 0)
+		req_fail(r, ERR_AccessDenied);
+}
+
+/* These come before there is a session. */
+static bool without_session(enum op op)
+{
+	return op == OP_CreateSession || op == OP_CreateBucket || op == OP_DeleteBucket;
+}
+
 void sigv4_check(struct req *r)
 {
 	const char *header = req_header(r, "authorization");
-	struct auth a = {0};
+	struct auth a = {.express = directory_name(r->bucket_name)};
 
 	if (r->srv->opt.anonymous)
 		return;
@@ -304,7 +344,11 @@ void sigv4_check(struct req *r)
 	}
 	if (!parse(r, header, &a))
 		return;
-	check_identity(r, &a);
+	a.in_session = a.express && !without_session(r->op);
+	if (a.in_session)
+		check_session(r, &a);
+	else
+		check_identity(r, &a);
 	check_region(r, &a);
 	check_time(r, &a);
 	a.payload = req_header(r, "x-amz-content-sha256");

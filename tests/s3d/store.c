@@ -25,6 +25,10 @@ static void bucket_free(struct bucket *b)
 		n = next;
 	}
 	upload_free_all(b);
+	for (size_t i = 0; i < RENAME_TOKENS; i++) {
+		free(b->renames[i].source);
+		free(b->renames[i].key);
+	}
 	pthread_rwlock_destroy(&b->lock);
 	pthread_mutex_destroy(&b->upload_lock);
 	free(b->name);

@@ -14,6 +14,14 @@
 
 struct upload;
 
+#define RENAME_TOKENS 256
+
+/* A rename that was done, so that its repetition is answered in the same way. */
+struct rename_token {
+	char token[65];
+	char *source, *key;
+};
+
 struct bucket {
 	/* set at creation */
 	char *name;
@@ -24,6 +32,8 @@ struct bucket {
 	pthread_rwlock_t lock;
 	/* under lock */
 	struct index index;
+	struct rename_token renames[RENAME_TOKENS]; /* the last ones, a ring */
+	unsigned rename_next;
 
 	pthread_mutex_t upload_lock;
 	/* under upload_lock */
@@ -49,9 +59,14 @@ struct store {
 	atomic_uint_fast64_t upload_seq;
 };
 
-/* Condition of a write; NULL: none. ETags without quotes, "*" for any. */
+/*
+ * Condition of a write; NULL: none. ETags without quotes, "*" for any. With
+ * `has_base` the key must have just this object, NULL: none; else -EAGAIN.
+ */
 struct condition {
 	const char *if_match, *if_none_match;
+	bool has_base;
+	const struct object *base;
 };
 
 must_check int store_init(struct store *s, const char *dir, bool discard);
@@ -83,6 +98,14 @@ must_check int bucket_get(struct bucket *b, const char *key, struct object **ret
  */
 must_check int bucket_put(struct bucket *b, const char *key, struct object *o,
 			  const struct condition *c);
+/*
+ * The object of `source` gets another key. -ENOENT: no source; -ESTALE: it is not
+ * what `from` asks for; -ECANCELED: the condition on the destination. With the token
+ * of a rename that was done: 0, or -EINVAL when that was another one. NULL: no token.
+ */
+must_check int bucket_rename(struct bucket *b, const char *source, const char *key,
+			     const struct condition *from, const struct condition *to,
+			     const char *token);
 /* 0, also when there was none; -ECANCELED. */
 must_check int bucket_delete(struct bucket *b, const char *key, const struct condition *c);
 

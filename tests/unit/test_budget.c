@@ -331,7 +331,6 @@ static void kept_slabs_are_not_counted(void)
 {
 	struct budget_wait w = {.slabs = 4};
 	void *kept[3], *lent[8];
-	struct budget *b;
 
 	require(budget_new(8 * MIB, &b) == 0);
 	require(budget_keep(b, kept, 3));

@@ -107,8 +107,35 @@ static void sum_texts(void)
 	check_str(t, "4waSgw==");
 	s3_sum_text(S3_SUM_CRC64NVME, UINT64_C(0xae8b14860a799888), t);
 	check_str(t, "rosUhgp5mIg=");
+	s3_sum_text(S3_SUM_CRC32, s3_sum(S3_SUM_CRC32, 0, "123456789", 9), t);
+	check_str(t, "y/Q5Jg==");
 	s3_sum_text(S3_SUM_OFF, 0, t);
 	check_str(t, "");
+}
+
+static void digests(void)
+{
+	static char a[] = "he", b[] = "llo";
+	const struct iovec iov[2] = {{a, 2}, {b, 3}};
+	char t[S3_SUM_TEXT_MAX];
+
+	check_int(s3_sum_digest_text(S3_SUM_SHA1, iov, 2, t), ==, 0);
+	check_str(t, "qvTGHdzF6KLavt4PO0gs2a6pQ00=");
+	check_int(s3_sum_digest_text(S3_SUM_SHA256, iov, 2, t), ==, 0);
+	check_str(t, "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=");
+}
+
+static void parsed(void)
+{
+	uint64_t v = 0;
+
+	check(s3_sum_parse(S3_SUM_CRC32C, "4waSgw==", &v) && v == 0xe3069283);
+	check(s3_sum_parse(S3_SUM_CRC64NVME, "rosUhgp5mIg=", &v) &&
+	      v == UINT64_C(0xae8b14860a799888));
+	check(!s3_sum_parse(S3_SUM_CRC32C, "4waSgw==-2", &v));
+	check(!s3_sum_parse(S3_SUM_CRC32C, "4wa!gw==", &v));
+	check(!s3_sum_parse(S3_SUM_CRC32C, "", &v));
+	check(!s3_sum_parse(S3_SUM_SHA1, "qvTGHdzF6KLavt4PO0gs2a6pQ00=", &v));
 }
 
 static void pieces(void)
@@ -143,6 +170,8 @@ int main(void)
 	return test_run((struct test[]){TEST(vectors),
 					TEST(lengths),
 					TEST(pieces),
+					TEST(digests),
+					TEST(parsed),
 					TEST(text),
 					TEST(nvme),
 					TEST(ieee),

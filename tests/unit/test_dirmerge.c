@@ -36,7 +36,8 @@ static void read_all(const char *const *keys, const char *const *locals, size_t 
 	struct s3_entry entries[KEYS_MAX] = {0};
 	struct merge_name local[KEYS_MAX] = {0};
 	struct merge_name carried[KEYS_MAX];
-	struct merge_in in = {.locals = local, .carried = carried, .lo = ""};
+	struct nameset names = {0};
+	struct merge_in in = {.locals = local, .carried = carried, .lo = "", .names = &names};
 	size_t count = 0, at = 0;
 
 	output[0] = '\0';
@@ -71,9 +72,11 @@ static void read_all(const char *const *keys, const char *const *locals, size_t 
 		in.lo_len = m.hi_len;
 		dirmerge_free(&m);
 		at += n;
+		in.index++;
 		if (at < count)
 			strcat_bar();
 	} while (at < count);
+	nameset_fini(&names);
 }
 
 #define KEYS(...)                 \
@@ -140,6 +143,16 @@ static void unordered_listing_keeps_its_order(void)
 	check_str(output, "c a/|b x+");
 }
 
+static void unordered_listing_has_each_name_once(void)
+{
+	/* on one page the directory */
+	read_all(KEYS("a", "c", "a/", "b/", "b"), NULL, 10, true);
+	check_str(output, "c a/b/");
+	/* on two what came first */
+	read_all(KEYS("a", "c", "b", "a/", "b/", "c"), KEYS("a", "d"), 2, true);
+	check_str(output, "a c |b |d+");
+}
+
 /* All keys that sort around "a" and "a/", as sets, in pages of every size. */
 static void every_name_once_for_every_page_size(void)
 {
@@ -194,6 +207,7 @@ int main(void)
 		TEST(markers_and_invalid_names_are_hidden),
 		TEST(empty_directory_shows_what_is_only_here),
 		TEST(unordered_listing_keeps_its_order),
+		TEST(unordered_listing_has_each_name_once),
 		TEST(every_name_once_for_every_page_size),
 		{0},
 	});

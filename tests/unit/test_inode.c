@@ -301,6 +301,37 @@ static void confirmation_reaches_remote_ancestors_only(void)
 	itable_fini(&t);
 }
 
+static void moved_inode_has_its_new_name_only(void)
+{
+	_cleanup_(buf_fini) struct buf b = BUF_INIT(100);
+	struct itable t;
+
+	setup(&t);
+	struct inode *d = add(&t, t.root, "d", true, INODE_REMOTE);
+	struct inode *e = add(&t, t.root, "e", true, INODE_REMOTE);
+	struct inode *f = add(&t, d, "f", false, INODE_REMOTE);
+	uint64_t ino = f->ino;
+
+	inode_ref(e);
+	d->nlookup = 1;
+	f->nlookup = 2;
+	check_int(itable_move(&t, f, e, "a longer name", 13), ==, 0);
+	check(child(&t, d, "f") == NULL);
+	check(child(&t, e, "a longer name") == f && itable_get(&t, ino) == f);
+	inode_key(f, "p/", &b);
+	check_str(buf_str(&b), "p/e/a longer name");
+	/* the directory it left is held by the kernel only */
+	itable_forget(&t, d, 1);
+	check(child(&t, t.root, "d") == NULL);
+	check_int(itable_move(&t, f, e, "x", 1), ==, 0);
+	check(child(&t, e, "x") == f && child(&t, e, "a longer name") == NULL);
+	itable_forget(&t, f, 2);
+	check(itable_get(&t, ino) == NULL);
+	itable_unref(&t, e);
+	check_int(t.count, ==, 1);
+	itable_fini(&t);
+}
+
 int main(void)
 {
 	return test_run((struct test[]){
@@ -319,6 +350,7 @@ int main(void)
 		TEST(directory_with_local_children_stays),
 		TEST(new_version_forgets_what_the_kernel_has),
 		TEST(confirmation_reaches_remote_ancestors_only),
+		TEST(moved_inode_has_its_new_name_only),
 		{0},
 	});
 }

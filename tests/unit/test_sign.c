@@ -6,6 +6,7 @@
  */
 #define OPENSSL_API_COMPAT 10100 /* the midstates of SHA-256 */
 #include <errno.h>
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <string.h>
@@ -303,6 +304,112 @@ static void key_cache(void)
 	s3_client_free(c);
 }
 
+/* --- SigV4A --- */
+
+static EVP_PKEY *public_key(const unsigned char point[65])
+{
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char[]){"P-256"}, 0),
+		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)point, 65),
+		OSSL_PARAM_construct_end()};
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+	EVP_PKEY *key = NULL;
+
+	if (EVP_PKEY_fromdata_init(ctx) != 1 ||
+	    EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) != 1)
+		key = NULL;
+	EVP_PKEY_CTX_free(ctx);
+	return key;
+}
+
+static bool verifies(EVP_PKEY *key, const char *text, const char *hex)
+{
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	unsigned char der[80];
+	size_t n = strlen(hex) / 2;
+	bool good;
+
+	for (size_t i = 0; i < n && i < sizeof(der); i++)
+		(void)sscanf(hex + 2 * i, "%2hhx", &der[i]);
+	good = EVP_DigestVerifyInit(md, NULL, EVP_sha256(), NULL, key) == 1 &&
+	       EVP_DigestVerify(md, der, n, (const unsigned char *)text, strlen(text)) == 1;
+	EVP_MD_CTX_free(md);
+	return good;
+}
+
+/* AWS's example of the derivation: the public key that belongs to these credentials. */
+static void sigv4a(void)
+{
+	static const unsigned char point[65] = {
+		0x04, 0x15, 0xd2, 0x42, 0xce, 0xeb, 0xf8, 0xd8, 0x16, 0x9f, 0xd6, 0xa8, 0xb5,
+		0xa7, 0x46, 0xc4, 0x11, 0x40, 0x41, 0x4c, 0x3b, 0x07, 0x57, 0x90, 0x38, 0xda,
+		0x06, 0xaf, 0x89, 0x19, 0x0f, 0xff, 0xcb, 0x05, 0x15, 0x24, 0x2c, 0xed, 0xd8,
+		0x2e, 0x94, 0x79, 0x94, 0x82, 0xe4, 0xc0, 0x51, 0x4b, 0x50, 0x5a, 0xfc, 0xcf,
+		0x2c, 0x0c, 0x98, 0xd6, 0xa5, 0x53, 0xbf, 0x53, 0x9f, 0x42, 0x4c, 0x5e, 0xc0};
+	const struct s3_pair h[] = {
+		{"host", HOST}, {"x-amz-date", DATE}, {"x-amz-region-set", "*"}};
+	const struct s3_sign_input in = {.method = "GET",
+					 .path = "/k",
+					 .query = "",
+					 .headers = h,
+					 .nheaders = 3,
+					 .payload_hash = S3_EMPTY_SHA256,
+					 .amz_date = DATE,
+					 .access_key = "AKISORANDOMAASORANDOM",
+					 .region = "*",
+					 .service = "s3"};
+	static const char head[] =
+		"AWS4-ECDSA-P256-SHA256 Credential=AKISORANDOMAASORANDOM/20130524/s3/aws4_request,"
+		"SignedHeaders=host;x-amz-date;x-amz-region-set,Signature=";
+	char got[512], hash[65], text[512];
+	EVP_PKEY *key = NULL, *public = public_key(point);
+
+	require(public);
+	require(s3_sign4a_key_new("AKISORANDOMAASORANDOM",
+				  "q+jcrXGc+0zWN6uzclKVhvMmUsIfRPa4rlRandom", &key) == 0);
+	require(s3_sign4a(key, &in, got, sizeof(got)) == 0);
+	check_mem(got, head, sizeof(head) - 1);
+	s3_sign_canonical_hash(&in, hash);
+	(void)snprintf(text, sizeof(text),
+		       "AWS4-ECDSA-P256-SHA256\n" DATE "\n20130524/s3/aws4_request\n%s", hash);
+	check(verifies(public, text, got + sizeof(head) - 1));
+	text[0] = 'B';
+	check(!verifies(public, text, got + sizeof(head) - 1));
+	check_int(s3_sign4a(key, &in, got, sizeof(head)), ==, -EMSGSIZE);
+	EVP_PKEY_free(key);
+	EVP_PKEY_free(public);
+}
+
+static void multi_region_request(void)
+{
+	const struct s3_config config = {
+		.bucket = "arn:aws:s3::123456789012:accesspoint/mfzwi23gnjvgw.mrap",
+		.region = "us-west-2"};
+	struct s3_request r = S3_REQUEST_INIT;
+	struct s3_client *c;
+	char why[256];
+	bool set = false;
+
+	(void)setenv("AWS_ACCESS_KEY_ID", "AK", 1);
+	(void)setenv("AWS_SECRET_ACCESS_KEY", "SK", 1);
+	require(s3_client_new(&config, why, sizeof(why), &c) == 0);
+	for (int i = 0; i < 2; i++) { /* the second time with the cached key */
+		s3_request_start(&r, "GET", "a b");
+		require(s3_request_sign(&r, c) == 0);
+		check_str(r.url.data,
+			  "https://mfzwi23gnjvgw.mrap.accesspoint.s3-global.amazonaws.com/a%20b");
+		check(strstr(r.authorization, "AWS4-ECDSA-P256-SHA256 Credential=AK/") != NULL);
+		check(strstr(r.authorization, ";x-amz-region-set") != NULL);
+		check(strstr(r.authorization, ",Signature=30") != NULL);
+		for (unsigned k = 0; k < r.nsent; k++)
+			set |= strcmp(r.sent[k].name, "x-amz-region-set") == 0 &&
+			       strcmp(r.sent[k].value, "*") == 0;
+		check(set);
+	}
+	s3_request_fini(&r);
+	s3_client_free(c);
+}
+
 int main(void)
 {
 	return test_run((struct test[]){
@@ -318,6 +425,8 @@ int main(void)
 		TEST(request_head_bytes),
 		TEST(header_injection_is_refused),
 		TEST(key_cache),
+		TEST(sigv4a),
+		TEST(multi_region_request),
 		{0},
 	});
 }

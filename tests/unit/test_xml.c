@@ -412,6 +412,36 @@ static void create_and_complete(void)
 	fini();
 }
 
+static void session(void)
+{
+#define CREDENTIALS(inner)                                                       \
+	DECL "<CreateSessionResult" NS "><Credentials>" inner "</Credentials></" \
+	     "CreateSessionResult>"
+#define KEYS  "<AccessKeyId>A</AccessKeyId><SecretAccessKey>S/+=</SecretAccessKey>"
+#define TOKEN "<SessionToken>T&amp;</SessionToken>"
+#define UNTIL "<Expiration>2015-10-21T07:28:00.000Z</Expiration>"
+	static const char *const bad[] = {
+		CREDENTIALS(KEYS TOKEN),
+		CREDENTIALS(KEYS UNTIL),
+		CREDENTIALS(TOKEN UNTIL "<AccessKeyId>A</AccessKeyId>"),
+		CREDENTIALS(KEYS KEYS TOKEN UNTIL),
+		CREDENTIALS(KEYS TOKEN "<Expiration>soon</Expiration>"),
+		CREDENTIALS(KEYS UNTIL "<SessionToken></SessionToken>"),
+		DECL "<CreateSessionResult" NS ">" KEYS TOKEN UNTIL "</CreateSessionResult>",
+	};
+	struct s3_xml_result *r;
+
+	require(whole(S3_XML_SESSION, CREDENTIALS(KEYS TOKEN UNTIL), &r) == 0);
+	check_str(r->session.access_key, "A");
+	check_str(r->session.secret, "S/+=");
+	check_str(r->session.token, "T&");
+	check_int(r->session.expires, ==, 1445412480);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		if (whole(S3_XML_SESSION, bad[i], &r) != -EPROTO)
+			test_fail_("document %zu was taken", i);
+	fini();
+}
+
 static void parts(void)
 {
 	struct s3_xml_result *r;
@@ -464,6 +494,7 @@ int main(void)
 		TEST(error_document),
 		TEST(error_document_long),
 		TEST(create_and_complete),
+		TEST(session),
 		TEST(parts),
 		{0},
 	});
