@@ -4,8 +4,8 @@
  * One request on one connection.
  *
  *	OFF -> WAIT -> HEAD -> BODY -> OFF (done)
+ *	   |             |      ^---> PAUSED -> BODY
  *	   \-> SESSION -> OFF (begins again, or failed)
- *	                 |      ^---> PAUSED -> BODY
  *	                 \---> ERROR -> OFF (failed)
  *	any -> OFF (failed, stopped)
  *
