@@ -115,7 +115,7 @@ int fetch_new_locked(struct object *o, uint64_t first, uint64_t ncells, bool dem
 	f->source.demand = demand;
 	f->source.whole = o->pf->config.verify && o->size <= VERIFY_WHOLE_MAX && ncells == o->cells;
 	f->filled = f->source.offset;
-	f->pace = pace_start(o, f->source.offset);
+	f->pace = pace_start(f);
 	list_append(&o->fetches, &f->in_object);
 	*ret = f;
 	return 0;

@@ -22,9 +22,12 @@
 /* Of a GET that no reader is near to: its start is over when somebody comes. */
 #define FIRST MIB
 
-uint64_t pace_start(struct object *o, uint64_t begin)
+uint64_t pace_start(const struct fetch *f)
 {
-	return pf_is_far(o->pf) ? UINT64_MAX : begin + FIRST;
+	/* Of one that is verified as a whole nothing can be read before its end. */
+	if (f->source.whole || pf_is_far(f->object->pf))
+		return UINT64_MAX;
+	return f->source.offset + FIRST;
 }
 
 static void on_resume(struct loop_task *t)
