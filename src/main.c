@@ -93,6 +93,8 @@ static int start_log(const struct options *o, enum log_level *ret)
 
 	*ret = o->no_log ? LOG_OFF : o->debug ? LOG_DEBUG : LOG_INFO;
 	log_set_level(*ret);
+	if (o->debug_client && log_set_filter("s3=debug,loop=debug") < 0)
+		log_warn(LOG_MAIN, "--debug-crt has no effect");
 	if (filter && log_set_filter(filter) < 0)
 		log_warn(LOG_MAIN, "MOUNTPOINT_LOG=%s is not understood, ignoring it", filter);
 	if (o->foreground)

@@ -38,7 +38,7 @@ struct options {
 	bool read_only, allow_delete, allow_overwrite, auto_unmount, allow_root, allow_other;
 	bool verify_checksums;
 	bool immutable; /* implies read_only and indefinite TTLs */
-	bool debug, no_log, foreground, help, version;
+	bool debug, debug_client, no_log, foreground, help, version;
 	const char *direct_io;				     /* NULL: not given */
 	uint64_t uid, gid;				     /* 0: not given */
 	uint64_t dir_mode, file_mode;			     /* permission bits */

@@ -38,6 +38,7 @@ struct source_fetch {
 	void (*on_head)(struct source_fetch *f);
 	struct iovec (*on_space)(struct source_fetch *f, uint64_t pos);
 	void (*on_data)(struct source_fetch *f, uint64_t pos, size_t len);
+	bool (*on_pause)(struct source_fetch *f, uint64_t pos); /* may be NULL */
 	/* err: 0, -ESTALE (another version is there now), -ENOENT, -EACCES, -EIO, -ECANCELED */
 	void (*done)(struct source_fetch *f, int err);
 	/* result, from on_head on; with `whole` */
@@ -70,6 +71,8 @@ struct source_describe {
 
 struct block_source_ops {
 	void (*fetch)(struct block_source *s, struct loop *l, struct source_fetch *f);
+	/* After on_pause said that it must wait. On the fetch's loop. */
+	void (*resume)(struct block_source *s, struct source_fetch *f);
 	/* Must stop all callbacks; `done` is not called. On the fetch's loop. */
 	void (*cancel)(struct block_source *s, struct source_fetch *f);
 	void (*describe)(struct block_source *s, struct loop *l, struct source_describe *d);

@@ -50,6 +50,13 @@ static void on_data(struct s3_get_call *g, uint64_t pos, size_t len)
 	f->on_data(f, pos, len);
 }
 
+static bool on_pause(struct s3_get_call *g, uint64_t pos)
+{
+	struct source_fetch *f = of_get(g)->fetch;
+
+	return f->on_pause(f, pos);
+}
+
 static void on_done(struct s3_call *c)
 {
 	struct origin_fetch *of = of_get(container_of(c, struct s3_get_call, call));
@@ -92,8 +99,18 @@ static void origin_fetch(struct block_source *s, struct loop *l, struct source_f
 		.on_head = on_head,
 		.on_space = on_space,
 		.on_data = on_data,
+		.on_pause = f->on_pause ? on_pause : NULL,
 	};
 	s3_get(o->client, l, &of->get);
+}
+
+static void origin_resume(struct block_source *s, struct source_fetch *f)
+{
+	struct origin_fetch *of = f->impl;
+
+	(void)s;
+	if (of)
+		s3_get_resume(&of->get);
 }
 
 static void origin_cancel(struct block_source *s, struct source_fetch *f)
@@ -182,6 +199,7 @@ static void origin_free(struct block_source *s)
 
 static const struct block_source_ops origin_ops = {
 	.fetch = origin_fetch,
+	.resume = origin_resume,
 	.cancel = origin_cancel,
 	.describe = origin_describe,
 	.free = origin_free,

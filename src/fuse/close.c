@@ -105,7 +105,7 @@ static enum proc_answer has_dup(struct handle *h)
 /* Nothing was written, and its user, who wanted to read it, has met an error: no object. */
 static bool is_void(struct handle *h)
 {
-	if (upload_size(h->upload) > 0)
+	if (h->goes_on || upload_size(h->upload) > 0)
 		return false;
 	WITH_LOCK(&h->fs->lock);
 	return h->read_refused;

@@ -160,6 +160,7 @@ static void answer_committers_locked(struct upload *u, struct after *a)
 static void pump_locked(struct upload *u, struct after *a)
 {
 	bool ending = u->state == FINISHING && !u->writing;
+	struct list *full;
 
 	if (u->requesting || u->state == DONE || u->state == FAILED)
 		return;
@@ -168,8 +169,9 @@ static void pump_locked(struct upload *u, struct after *a)
 	if (!u->writing && u->filling && u->filling->used > 0 &&
 	    (ending || !list_empty(&u->committers)))
 		list_append(&u->queue, &take_ptr(&u->filling)->node);
-	if (!list_empty(&u->queue)) {
-		put_locked(u, list_entry(list_pop(&u->queue), struct upload_part, node));
+	full = list_pop(&u->queue);
+	if (full) {
+		put_locked(u, list_entry(full, struct upload_part, node));
 	} else if (!u->append->exists && (ending || !list_empty(&u->committers))) {
 		put_empty_locked(u, a);
 	} else if (ending) {
@@ -196,7 +198,7 @@ int upload_append_new(const struct upload_config *config, const char *key,
 		return r;
 	}
 	u->append = x;
-	u->max_part = config->part_size;
+	u->max_part = u->first_part;
 	u->attrs.storage_class = NULL;
 	if (base) {
 		x->exists = true;

@@ -121,7 +121,7 @@ static void arm_timer(struct loop_task *t)
 /* The kernel's buffer is gone once upload_write returns: keep the rest ourselves. */
 static int stash(struct upload_write *w)
 {
-	if (w->stash)
+	if (w->stash || w->left == 0)
 		return 0;
 	w->stash = malloc(w->left);
 	if (!w->stash)

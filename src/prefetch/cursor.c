@@ -155,6 +155,16 @@ static uint64_t stop_at_others(struct cursor_set *set, const struct cursor *c, u
 	return target;
 }
 
+static void move_window(struct cursor *c, bool waited, const struct cursor_limits *l)
+{
+	uint64_t run = c->next - c->begin;
+
+	if (l->far)
+		window_read(&c->window, run, waited, l->now, l->cap);
+	else
+		window_read_near(&c->window, run, waited, l->now, l->cap, l->part_max);
+}
+
 /* Asks for whole parts beyond the edge as soon as the window has room for one. */
 static void plan_window(struct cursor_set *set, struct cursor *c, const struct cursor_limits *l,
 			struct cursor_plan *p)
@@ -236,7 +246,7 @@ void cursor_read(struct cursor_set *set, uint64_t offset, uint64_t len, bool wai
 		start(c, offset, end);
 	} else if (advance(c, offset, end) && c->kind == CURSOR_SEQUENTIAL) {
 		absorb(set, c);
-		window_read(&c->window, c->next - c->begin, waited, l->now, l->cap);
+		move_window(c, waited, l);
 	}
 	c->used = set->tick;
 	if (c->kind == CURSOR_SEQUENTIAL) {

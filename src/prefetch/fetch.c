@@ -24,12 +24,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "prefetch/engine.h"
+#include "prefetch/pace.h"
 #include "prefetch/stream.h"
 #include "prefetch/verify.h"
 
 static struct iovec on_space(struct source_fetch *sf, uint64_t pos);
 static void on_data(struct source_fetch *sf, uint64_t pos, size_t len);
 static void on_head(struct source_fetch *sf);
+static bool on_pause(struct source_fetch *sf, uint64_t pos);
 static void on_done(struct source_fetch *sf, int err);
 
 static struct fetch *fetch_alloc(struct object *o, size_t nslots)
@@ -46,6 +48,7 @@ static struct fetch *fetch_alloc(struct object *o, size_t nslots)
 		.on_head = on_head,
 		.on_space = on_space,
 		.on_data = on_data,
+		.on_pause = nslots ? on_pause : NULL,
 		.done = on_done,
 	};
 	return f;
@@ -55,6 +58,25 @@ void fetch_free(struct fetch *f)
 {
 	object_unref(f->object);
 	free(f);
+}
+
+/* True: nobody will come across it any more. */
+static bool is_over_locked(const struct fetch *f)
+{
+	return f->ended && !f->stopping && !f->resuming;
+}
+
+void fetch_task_ended(struct fetch *f, bool *flag)
+{
+	bool over;
+
+	{
+		WITH_LOCK(&f->object->lock);
+		*flag = false;
+		over = is_over_locked(f);
+	}
+	if (over)
+		fetch_free(f);
 }
 
 struct cell *fetch_cell(const struct fetch *f, uint64_t index)
@@ -93,6 +115,7 @@ int fetch_new_locked(struct object *o, uint64_t first, uint64_t ncells, bool dem
 	f->source.demand = demand;
 	f->source.whole = o->pf->config.verify && o->size <= VERIFY_WHOLE_MAX && ncells == o->cells;
 	f->filled = f->source.offset;
+	f->pace = pace_start(f);
 	list_append(&o->fetches, &f->in_object);
 	*ret = f;
 	return 0;
@@ -234,6 +257,11 @@ static void on_data(struct source_fetch *sf, uint64_t pos, size_t len)
 		cells_arrived(f, index, complete);
 }
 
+static bool on_pause(struct source_fetch *sf, uint64_t pos)
+{
+	return pace_must_wait(container_of(sf, struct fetch, source), pos);
+}
+
 /* Takes the reads that wait for the cells from `first` on out of the object. */
 static void take_readers_locked(struct object *o, uint64_t begin, uint64_t end, struct list *failed)
 {
@@ -338,7 +366,7 @@ static void on_done(struct source_fetch *sf, int err)
 	struct fetch *f = container_of(sf, struct fetch, source);
 	struct object *o = f->object;
 	struct pf *pf = o->pf;
-	bool free_now;
+	bool over;
 
 	if (err == 0 && f->ncells && f->filled < fetch_end(f))
 		err = -EIO;
@@ -353,9 +381,9 @@ static void on_done(struct source_fetch *sf, int err)
 		WITH_LOCK(&o->lock);
 		list_del(&f->in_object);
 		f->ended = true;
-		free_now = !f->stopping;
+		over = is_over_locked(f);
 	}
-	if (free_now)
+	if (over)
 		fetch_free(f);
 	budget_relieve(pf->config.budget);
 }

@@ -20,12 +20,16 @@ struct fetch {
 	/* under the object's lock */
 	struct list in_object;
 	bool running;  /* handed to the source */
-	bool stopping; /* `stop` is on its way to the loop, and frees the fetch */
-	bool ended;
+	bool stopping; /* `stop` is on its way to the loop */
+	bool resuming; /* likewise `resume` */
+	bool ended;    /* freed as soon as neither is */
+	bool paused;   /* at `paused_at`, until a reader comes nearer */
+	uint64_t pace; /* received freely up to here; pace.c */
+	uint64_t paused_at;
 
 	/* owner loop only */
 	struct list node;
-	struct loop_task task, stop;
+	struct loop_task task, stop, resume;
 	uint64_t filled; /* bytes are there up to here */
 	uint64_t started_ns;
 	bool started; /* counted as running by its lane */
@@ -46,13 +50,10 @@ int fetch_new_check(struct object *o, struct pf_open *open, struct fetch **ret) 
 
 /* Called by the lane, on its loop. */
 void fetch_start(struct fetch *f);
-/*
- * Before the start of one that fetches ahead. True: nobody wants it any more,
- * and it has been ended.
- */
+/* Before its start. True: nobody wants it any more, and it has been ended. */
 bool fetch_given_up(struct fetch *f);
 
-/* Nobody has the object open: ends what is being fetched ahead. */
+/* Nobody has the object open: ends what is being fetched. */
 void fetch_stop_ahead_locked(struct object *o);
 struct cell *fetch_cell(const struct fetch *f, uint64_t index);
 /* The i-th of its cells that are not filled completely. */
@@ -60,6 +61,8 @@ struct cell *fetch_rest_cell(const struct fetch *f, uint64_t i);
 uint64_t fetch_rest_count(const struct fetch *f);
 /* These become EMPTY; nobody waits for them. */
 void fetch_drop_rest_locked(struct fetch *f);
+/* Its task, for which `flag` stands, has run: frees it if it has ended. With no lock held. */
+void fetch_task_ended(struct fetch *f, bool *flag);
 /* With no lock held, or the object's if the caller has a reference of its own. */
 void fetch_free(struct fetch *f);
 

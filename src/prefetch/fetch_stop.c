@@ -11,6 +11,8 @@
  *   yes        before it     finds it ended        the task
  *   yes        -             ends it               the task
  *   yes        -             lets it run, clears   `done`
+ *
+ * Where the task that resumes is on its way as well, the last of them frees it.
  */
 #include <stdlib.h>
 
@@ -58,6 +60,7 @@ static void take_rest_locked(struct fetch *f, struct left_over *l)
 	for (uint64_t i = 0; i < l->count; i++)
 		l->mem[i] = cell_abandon_locked(fetch_rest_cell(f, i));
 	list_del(&f->in_object);
+	f->ended = true;
 }
 
 static void put_rest(struct budget *b, const struct left_over *l)
@@ -68,21 +71,24 @@ static void put_rest(struct budget *b, const struct left_over *l)
 	budget_unreserve(b, (unsigned)l->count);
 }
 
-/* The cells are EMPTY before the GET is ended: a reader that comes now asks anew. */
-static bool try_end(struct fetch *f)
+/*
+ * Ends it unless somebody wants it again. The cells are EMPTY before the GET is
+ * ended: a reader that comes now asks anew.
+ */
+static void try_end(struct fetch *f)
 {
 	struct object *o = f->object;
 	struct block_source *source = o->pf->config.source;
 	struct left_over rest = {.mem = calloc(f->ncells, sizeof(*rest.mem))};
 
 	if (!rest.mem)
-		return false;
+		return;
 	{
 		WITH_LOCK(&o->lock);
 		if (is_wanted_locked(f) ||
 		    f->source.offset + f->source.length - f->filled <= LITTLE) {
 			free(rest.mem);
-			return false;
+			return;
 		}
 		take_rest_locked(f, &rest);
 	}
@@ -90,7 +96,6 @@ static bool try_end(struct fetch *f)
 	put_rest(o->pf->config.budget, &rest);
 	free(rest.mem);
 	lane_ended(f->lane, f);
-	return true;
 }
 
 static void on_stop(struct loop_task *t)
@@ -104,12 +109,9 @@ static void on_stop(struct loop_task *t)
 		WITH_LOCK(&o->lock);
 		ended = f->ended;
 	}
-	if (!ended && !try_end(f)) {
-		WITH_LOCK(&o->lock);
-		f->stopping = false;
-		return;
-	}
-	fetch_free(f);
+	if (!ended)
+		try_end(f);
+	fetch_task_ended(f, &f->stopping);
 	budget_relieve(pf->config.budget);
 }
 

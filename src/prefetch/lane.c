@@ -43,7 +43,7 @@ static void lane_pump(struct lane *l)
 	struct fetch *f;
 
 	while ((f = lane_next(l))) {
-		if (!f->source.demand && fetch_given_up(f))
+		if (fetch_given_up(f))
 			continue;
 		if (f->source.demand)
 			l->running_demand++;

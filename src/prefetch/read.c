@@ -22,6 +22,7 @@
 #include "prefetch/ahead.h"
 #include "prefetch/engine.h"
 #include "prefetch/fetch.h"
+#include "prefetch/pace.h"
 #include "prefetch/stream.h"
 #include "prefetch/verify.h"
 
@@ -142,6 +143,7 @@ static int admit_locked(struct pf_read *r, struct run need, unsigned reserved, s
 	if (err)
 		return err;
 	pin_locked(o, run);
+	pace_reader_locked(o, r->offset, r->offset + r->len);
 	r->missing = (unsigned)(run.end - run.first) - ready;
 	if (r->missing == 0) {
 		read_fill_locked(o, r);

@@ -26,6 +26,10 @@
  * costs it (MinIO: 0.9 ms of CPU), and by up to 32 when it is far: there a
  * single connection gives 50-90 MB/s at most, and small GETs waste less of the
  * window on bytes that are not the next ones.
+ *
+ * So near, a window grows to two GETs of the largest size and needs no proof:
+ * they are received only as the reader comes near to them (pace.c), which makes
+ * a large window cost no more memory than a small one.
  */
 #include "prefetch/window.h"
 
@@ -86,21 +90,40 @@ static void judge(struct window *w, uint64_t run, uint64_t now)
 	begin_period(w, run, now);
 }
 
+static void begin(struct window *w, uint64_t run, uint64_t now)
+{
+	*w = (struct window){.size = max_u64(WINDOW_MIN, min_u64(run, START_MAX))};
+	begin_period(w, run, now);
+}
+
+static void grow_unproven(struct window *w, uint64_t run, bool waited, uint64_t now)
+{
+	if (waited ? run - w->since < w->size / 2 : run < w->size * LONG_RUN)
+		return;
+	grow(w, run);
+	begin_period(w, run, now);
+}
+
 void window_read(struct window *w, uint64_t run, bool waited, uint64_t now, uint64_t cap)
 {
-	if (w->size == 0) {
-		*w = (struct window){.size = max_u64(WINDOW_MIN, min_u64(run, START_MAX))};
-		begin_period(w, run, now);
-	} else if (w->size < WINDOW_FREE) {
-		if (waited ? run - w->since >= w->size / 2 : run >= w->size * LONG_RUN) {
-			grow(w, run);
-			begin_period(w, run, now);
-		}
-	} else if (waited && run - w->since >= w->size) {
+	if (w->size == 0)
+		begin(w, run, now);
+	else if (w->size < WINDOW_FREE)
+		grow_unproven(w, run, waited, now);
+	else if (waited && run - w->since >= w->size)
 		judge(w, run, now);
-	}
-	if (w->size > cap)
-		w->size = cap;
+	w->size = min_u64(w->size, cap);
+}
+
+void window_read_near(struct window *w, uint64_t run, bool waited, uint64_t now, uint64_t cap,
+		      uint64_t part_max)
+{
+	cap = min_u64(cap, max_u64(PARTS_NEAR * part_max, WINDOW_MIN));
+	if (w->size == 0)
+		begin(w, run, now);
+	else if (w->size < cap)
+		grow_unproven(w, run, waited, now);
+	w->size = min_u64(w->size, cap);
 }
 
 uint64_t window_part(const struct window *w, bool far, uint64_t part_max)

@@ -29,6 +29,9 @@ struct window {
  * allow at this moment.
  */
 void window_read(struct window *w, uint64_t run, bool waited, uint64_t now, uint64_t cap);
+/* The same when the server is near: up to two GETs of `part_max`. */
+void window_read_near(struct window *w, uint64_t run, bool waited, uint64_t now, uint64_t cap,
+		      uint64_t part_max);
 /*
  * Bytes of one GET at this window. `far`: the server answers after milliseconds,
  * and many GETs at a time are needed; else few are cheaper.

@@ -234,7 +234,14 @@ static void on_timer(struct loop_timer *t)
 	for (unsigned i = 0; i < GET_LEGS; i++) {
 		if (now < get_leg_due(&op->leg[i]))
 			continue;
-		leg_timeout(op, &op->leg[i]);
+		if (op->leg[i].state != LEG_PAUSED) {
+			leg_timeout(op, &op->leg[i]);
+			return;
+		}
+		op->unpaced = true;
+		get_leg_resume(&op->leg[i]);
+		if (op->call)
+			get_op_arm(op);
 		return;
 	}
 	if (now >= hedge_due(op))
@@ -366,12 +373,21 @@ static void op_init(struct get_op *op, struct get_loop *g, struct s3_get_call *c
 	op->deadline = deadline == NO_DEADLINE ? deadline : now + op->budget;
 	op->retry_at = 0;
 	op->protocol_errors = 0;
-	op->no_timer = false;
+	op->no_timer = op->unpaced = false;
 	op->retry = (struct s3_retry){0};
 	op->timer = (struct loop_timer){.fire = on_timer};
 	op->task.run = on_task;
 	call->call.op = &op->op;
 	call->call.error = (struct s3_error){0};
+}
+
+void s3_get_resume(struct s3_get_call *call)
+{
+	struct get_op *op = container_of(call->call.op, struct get_op, op);
+
+	loop_assert_owner(op->engine->loop);
+	for (unsigned i = 0; i < GET_LEGS; i++)
+		get_leg_resume(&op->leg[i]);
 }
 
 void s3_get(struct s3_client *c, struct loop *l, struct s3_get_call *call)

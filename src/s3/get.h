@@ -27,6 +27,7 @@
 #define GET_CREDIT	   (64 * KIB) /* progress that renews the deadline */
 #define GET_PROTOCOL_TRIES 3	      /* answers that break the rules */
 #define GET_ERROR_BODY_MAX (64 * KIB)
+#define GET_PAUSE_MAX	   (100 * NSEC_PER_MSEC) /* a server may hang up on who does not read */
 #define GET_LEGS	   2
 
 struct get_op;
@@ -37,7 +38,8 @@ enum leg_state {
 	LEG_WAIT,    /* for a connection */
 	LEG_HEAD,    /* request under way, or sent */
 	LEG_BODY,
-	LEG_ERROR, /* body of an answer that is not 2xx */
+	LEG_PAUSED, /* nothing of the body is being received */
+	LEG_ERROR,  /* body of an answer that is not 2xx */
 };
 
 struct get_leg {
@@ -90,6 +92,7 @@ struct get_op {
 	uint64_t retry_at; /* 0: not waiting */
 	uint64_t timer_at;
 	bool hedge_denied; /* in this attempt */
+	bool unpaced;	   /* had paused for too long */
 	unsigned protocol_errors;
 	struct s3_retry retry;
 	struct loop_timer timer;
@@ -105,6 +108,8 @@ int s3_gets_limit(struct s3_client *c, const struct get_limits *limits) must_che
 /* get_leg.c. Starting never calls back; an error is for the caller to report. */
 int get_leg_start(struct get_leg *leg) must_check;
 void get_leg_stop(struct get_leg *leg);
+/* From PAUSED back to BODY; harmless in any other state. */
+void get_leg_resume(struct get_leg *leg);
 void get_leg_release(struct get_leg *leg, bool reusable);
 /* The connection has ended (0) or failed: sends again, or fails the leg. */
 void get_leg_broken(struct get_leg *leg, int res);

@@ -4,6 +4,7 @@
  * One request on one connection.
  *
  *	OFF -> WAIT -> HEAD -> BODY -> OFF (done)
+ *	   |             |      ^---> PAUSED -> BODY
  *	   \-> SESSION -> OFF (begins again, or failed)
  *	                 \---> ERROR -> OFF (failed)
  *	any -> OFF (failed, stopped)
@@ -53,6 +54,8 @@ uint64_t get_leg_due(const struct get_leg *leg)
 	switch (leg->state) {
 	case LEG_HEAD:
 		return leg->since + leg->op->engine->limits.first_byte;
+	case LEG_PAUSED:
+		return leg->since + GET_PAUSE_MAX;
 	case LEG_BODY:
 	case LEG_ERROR:
 		return leg->since + leg->op->engine->limits.stall;
@@ -360,6 +363,13 @@ static void on_body_bytes(struct conn *c, int res)
 		finish_body(leg);
 }
 
+static bool must_pause(const struct get_op *op)
+{
+	struct s3_get_call *call = op->call;
+
+	return call->on_pause && !op->unpaced && call->on_pause(call, op->pos);
+}
+
 static void recv_body(struct get_leg *leg)
 {
 	struct get_op *op = leg->op;
@@ -368,9 +378,24 @@ static void recv_body(struct get_leg *leg)
 		conn_recv(&leg->pc->conn, leg->pc->buf, sizeof(leg->pc->buf), on_chunked_bytes);
 		return;
 	}
+	if (must_pause(op)) {
+		leg->state = LEG_PAUSED;
+		leg->since = clock_now();
+		get_op_arm(op);
+		return;
+	}
 	struct iovec to = get_op_space(op);
 	if (op->call)
 		conn_recv(&leg->pc->conn, to.iov_base, to.iov_len, on_body_bytes);
+}
+
+void get_leg_resume(struct get_leg *leg)
+{
+	if (leg->state != LEG_PAUSED)
+		return;
+	leg->state = LEG_BODY;
+	leg->since = clock_now();
+	recv_body(leg);
 }
 
 static void start_body(struct get_leg *leg, const struct s3_object *object, size_t at)

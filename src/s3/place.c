@@ -371,18 +371,19 @@ static int place_arn(const struct s3_endpoint_input *in, char *why, size_t why_l
 	return place_in_region(in, &a, service, why, why_len, p);
 }
 
-int s3_place_find(const struct s3_endpoint_input *in, char *why, size_t why_len, struct s3_place *p)
+int s3_place_find(const struct s3_endpoint_input *in, char *why, size_t why_len,
+		  struct s3_place *ret)
 {
-	*p = (struct s3_place){.signing = "s3", .suffix = partition_of(in->region)->suffix};
-	(void)snprintf(p->region, sizeof(p->region), "%s", in->region);
+	*ret = (struct s3_place){.signing = "s3", .suffix = partition_of(in->region)->suffix};
+	(void)snprintf(ret->region, sizeof(ret->region), "%s", in->region);
 	if (strncmp(in->bucket, "arn:", 4) == 0)
-		return place_arn(in, why, why_len, p);
+		return place_arn(in, why, why_len, ret);
 	if (!bucket_possible(in->bucket))
 		return s3_place_refuse(why, why_len, "\"%s\" is not a bucket name", in->bucket);
-	(void)snprintf(p->name, sizeof(p->name), "%s", in->bucket);
+	(void)snprintf(ret->name, sizeof(ret->name), "%s", in->bucket);
 	if (s3_bucket_is_express(in->bucket))
-		return place_express(in, why, why_len, p);
+		return place_express(in, why, why_len, ret);
 	if (ends_in(in->bucket, "--op-s3"))
-		return place_outposts_alias(in, why, why_len, p);
-	return place_bucket(in, why, why_len, p);
+		return place_outposts_alias(in, why, why_len, ret);
+	return place_bucket(in, why, why_len, ret);
 }

@@ -271,10 +271,18 @@ struct s3_get_call {
 	struct iovec (*on_space)(struct s3_get_call *g, uint64_t pos);
 	/* `len` bytes from `pos` are in place; called in order, without gap or overlap. */
 	void (*on_data)(struct s3_get_call *g, uint64_t pos, size_t len);
+	/*
+	 * Before more is received, at byte `pos`. True: not now; what follows stays with
+	 * the kernel and the server until s3_get_resume, but not for longer than a moment,
+	 * after which this call is received to its end unasked. May be NULL; does not cancel.
+	 */
+	bool (*on_pause)(struct s3_get_call *g, uint64_t pos);
 	struct s3_object object;     /* valid from on_head */
 	struct s3_checksum checksum; /* likewise, with `whole` */
 };
 void s3_get(struct s3_client *c, struct loop *l, struct s3_get_call *call);
+/* Goes on where on_pause said no; otherwise harmless. On the call's loop, before `done`. */
+void s3_get_resume(struct s3_get_call *call);
 
 #define S3_METADATA_MAX 32
 

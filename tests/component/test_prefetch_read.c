@@ -7,8 +7,11 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "base/clock.h"
+#include "lib/on_loop.h"
 #include "lib/pf_rig.h"
 #include "lib/test.h"
+#include "prefetch/engine.h"
 
 static void reads_at_the_edges(void)
 {
@@ -208,6 +211,89 @@ static void first_cell_before_the_rest(void)
 	rig_fini(&rig);
 }
 
+#define NEVER  (3600 * NSEC_PER_SEC)
+#define BEYOND (8 * MIB) /* most that has come and nobody has read */
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+/* A stream whose GETs pause until they are resumed; the server is known to be near. */
+static struct pf_stream *paced(struct rig *rig)
+{
+	struct pf_stream *s;
+
+	rig_init(rig,
+		 &(struct rig_config){.budget = 256 * MIB,
+				      .part_size = 32 * MIB,
+				      .script = {.pause_max_ns = NEVER, .step_delay_ns = 100000}});
+	s = rig_stream(rig, "other", GIB);
+	for (uint64_t pos = 0; pf_is_far(rig->pf); pos += 2 * MIB)
+		check_int(rig_pread(s, pos % GIB, 1), ==, 1);
+	pf_close(s);
+	check(memory_source_drain(rig->memory));
+	memory_source_reset(rig->memory);
+	return rig_stream(rig, "paced", 64 * MIB);
+}
+
+/* From a server that is near no more is received than a reader will soon want. */
+static void received_as_it_is_read(void)
+{
+	const uint64_t size = 64 * MIB, half = 32 * MIB;
+	struct pf_stream *s;
+	struct rig rig;
+
+	s = paced(&rig);
+	for (uint64_t pos = 0; pos < half; pos += 128 * KIB)
+		check_int(rig_pread(s, pos, 128 * KIB), ==, 128 * KIB);
+	for (int i = 0; i < 2 * RIG_LOOPS; i++)
+		require(on_loop(rig.loops[i % RIG_LOOPS], nothing, NULL));
+	check_int(memory_source_asked(rig.memory), >=, half + 2 * BEYOND);
+	check_int(memory_source_served(rig.memory), <=, half + BEYOND);
+	for (uint64_t pos = half; pos < size; pos += MIB)
+		check_int(rig_pread(s, pos, MIB), ==, MIB);
+	check_int(memory_source_asked(rig.memory), ==, size);
+	pf_close(s);
+	rig_fini(&rig);
+}
+
+/* Closed while GETs pause: they are ended, and all memory comes back. */
+static void closed_in_a_pause(void)
+{
+	struct pf_stream *s;
+	struct rig rig;
+
+	s = paced(&rig);
+	for (uint64_t pos = 0; pos < 32 * MIB; pos += 128 * KIB)
+		check_int(rig_pread(s, pos, 128 * KIB), ==, 128 * KIB);
+	pf_close(s);
+	check(memory_source_wait_cancelled(rig.memory, 1));
+	rig_fini(&rig);
+}
+
+/* Delay is made up for by what is in flight: nothing waits. */
+static void far_is_not_paced(void)
+{
+	const uint64_t size = 64 * MIB;
+	struct pf_stream *s;
+	struct rig rig;
+
+	rig_init(&rig, &(struct rig_config){.budget = 256 * MIB,
+					    .script = {.pause_max_ns = NEVER,
+						       .head_delay_ns = 8 * NSEC_PER_MSEC}});
+	s = rig_stream(&rig, "far", size);
+	for (uint64_t pos = 0; pos < size / 2; pos += 128 * KIB)
+		check_int(rig_pread(s, pos, 128 * KIB), ==, 128 * KIB);
+	for (uint64_t begin = clock_now();
+	     memory_source_served(rig.memory) < memory_source_asked(rig.memory) &&
+	     clock_now() - begin < 10 * NSEC_PER_SEC;)
+		require(on_loop(rig.loops[0], nothing, NULL));
+	check_int(memory_source_served(rig.memory), ==, memory_source_asked(rig.memory));
+	pf_close(s);
+	rig_fini(&rig);
+}
+
 int main(void)
 {
 	return test_run((struct test[]){
@@ -219,6 +305,9 @@ int main(void)
 		TEST(one_download_for_16),
 		TEST(arrivals_out_of_order),
 		TEST(first_cell_before_the_rest),
+		TEST(received_as_it_is_read),
+		TEST(closed_in_a_pause),
+		TEST(far_is_not_paced),
 		{0},
 	});
 }

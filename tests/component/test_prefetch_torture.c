@@ -114,7 +114,8 @@ static void ten_thousand_reads_in_64_mib(void)
 	torture(
 		&(struct rig_config){
 			.budget = 64 * MIB,
-			.script = {.head_delay_ns = 2000000,
+			.script = {.pause_max_ns = 20000000,
+				   .head_delay_ns = 2000000,
 				   .step_delay_ns = 300000,
 				   .piece_max = 512 * KIB,
 				   .jitter = true},
@@ -128,7 +129,8 @@ static void in_8_mib(void)
 	torture(
 		&(struct rig_config){
 			.budget = 8 * MIB,
-			.script = {.head_delay_ns = 300000,
+			.script = {.pause_max_ns = 3000000,
+				   .head_delay_ns = 300000,
 				   .step_delay_ns = 100000,
 				   .piece_max = MIB,
 				   .jitter = true},
@@ -142,7 +144,7 @@ static void in_tiny_pieces(void)
 	torture(
 		&(struct rig_config){
 			.budget = 16 * MIB,
-			.script = {.piece_max = 5000, .jitter = true},
+			.script = {.pause_max_ns = 1000000, .piece_max = 5000, .jitter = true},
 		},
 		600);
 }

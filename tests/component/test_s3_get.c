@@ -47,6 +47,78 @@ static void large_and_in_small_rooms(void)
 	scene_close(&s);
 }
 
+#define PAUSE_AT (MIB / 2)
+
+struct pausing {
+	struct scene s; /* first: callbacks get it */
+	bool resumed;
+	unsigned pauses;
+	struct gate paused;
+};
+
+static bool pause_in_the_middle(struct s3_get_call *g, uint64_t pos)
+{
+	struct pausing *p = (struct pausing *)g;
+
+	if (pos < PAUSE_AT || p->resumed)
+		return false;
+	p->pauses++;
+	gate_open(&p->paused);
+	return true;
+}
+
+static void go_on(void *arg)
+{
+	struct pausing *p = arg;
+
+	p->resumed = true;
+	s3_get_resume(&p->s.get);
+}
+
+static void open_pausing(struct pausing *p, struct script *a)
+{
+	script_206(a, 0, MIB - 1, SCENE_BYTES);
+	p->resumed = false;
+	p->pauses = 0;
+	gate_init(&p->paused);
+	scene_open(&p->s, (struct script *[]){a, NULL}, NULL);
+	p->s.room = 64 * KIB;
+	p->s.get.on_pause = pause_in_the_middle;
+	scene_start(&p->s, 0, MIB);
+	require(gate_wait(&p->paused));
+}
+
+static void pauses_and_goes_on(void)
+{
+	struct script a = {0};
+	struct pausing p;
+
+	open_pausing(&p, &a);
+	/* What is received in one piece is not cut. */
+	check_int(p.s.placed, >=, PAUSE_AT);
+	check_int(p.s.placed, <=, PAUSE_AT + 64 * KIB);
+	require(on_loop(p.s.loop, go_on, &p));
+	require(gate_wait(&p.s.over));
+	check_whole(&p.s);
+	check_int(p.pauses, ==, 1);
+	check_int(p.s.get.call.error.attempts, ==, 1);
+	scene_close(&p.s);
+}
+
+static void a_pause_is_not_for_ever(void)
+{
+	uint64_t begin = clock_now();
+	struct script a = {0};
+	struct pausing p;
+
+	open_pausing(&p, &a);
+	require(gate_wait(&p.s.over));
+	check_whole(&p.s);
+	check_int(p.pauses, ==, 1); /* not asked again */
+	check_int(clock_now() - begin, >=, GET_PAUSE_MAX);
+	scene_close(&p.s);
+}
+
 static void whole_object_by_200(void)
 {
 	struct script a = {0};
@@ -419,6 +491,8 @@ int main(void)
 	if (no_backend())
 		return 77;
 	return test_run((struct test[]){TEST(a_range),
+					TEST(pauses_and_goes_on),
+					TEST(a_pause_is_not_for_ever),
 					TEST(large_and_in_small_rooms),
 					TEST(whole_object_by_200),
 					TEST(empty_object),

@@ -33,7 +33,7 @@ struct served {
 	_Atomic uint64_t allowed;
 	int err;
 	bool head_seen, nudged, ended;
-	bool task_posted; /* owner loop only */
+	bool task_posted, paused, unpaced; /* owner loop only */
 };
 
 struct memory_source {
@@ -50,6 +50,7 @@ struct memory_source {
 	/* atomic */
 	_Atomic uint64_t served;
 	_Atomic unsigned cancelled;
+	_Atomic bool draining; /* nothing pauses any more */
 	sem_t arrivals, cancels, ends;
 };
 
@@ -154,6 +155,16 @@ static void serve_piece(struct served *s, uint64_t limit)
 	f->on_data(f, pos, n);
 }
 
+static bool must_pause(struct served *s)
+{
+	if (!s->script.pause_max_ns || s->unpaced || atomic_load(&s->m->draining) ||
+	    !s->f->on_pause(s->f, s->pos))
+		return false;
+	s->paused = true;
+	again(s, s->script.pause_max_ns);
+	return true;
+}
+
 static void serve(struct served *s)
 {
 	for (;;) {
@@ -174,6 +185,8 @@ static void serve(struct served *s)
 		}
 		limit = min_u64(limit, served_to(s));
 		if (s->pos < limit) {
+			if (s->f->on_pause && must_pause(s))
+				return;
 			serve_piece(s, limit);
 			if (s->pos < served_to(s) && s->script.step_delay_ns) {
 				again(s, vary(s, s->script.step_delay_ns));
@@ -211,7 +224,11 @@ static void on_task(struct loop_task *t)
 
 static void on_timer(struct loop_timer *t)
 {
-	serve(container_of(t, struct served, timer));
+	struct served *s = container_of(t, struct served, timer);
+
+	s->unpaced = s->unpaced || s->paused;
+	s->paused = false;
+	serve(s);
 }
 
 static void on_nudge(struct loop_task *t)
@@ -270,6 +287,18 @@ static void fetch(struct block_source *source, struct loop *l, struct source_fet
 		s->fail_at = UINT64_MAX;
 	again(s, vary(s, s->script.head_delay_ns));
 	(void)sem_post(&m->arrivals);
+}
+
+static void resume(struct block_source *source, struct source_fetch *f)
+{
+	struct served *s = f->impl;
+
+	(void)source;
+	if (!s->paused)
+		return;
+	s->paused = false;
+	loop_timer_cancel(s->loop, &s->timer);
+	serve(s);
 }
 
 static void cancel(struct block_source *source, struct source_fetch *f)
@@ -340,7 +369,12 @@ static void source_end(struct block_source *source)
 }
 
 static const struct block_source_ops ops = {
-	.fetch = fetch, .cancel = cancel, .describe = describe, .free = source_end};
+	.fetch = fetch,
+	.resume = resume,
+	.cancel = cancel,
+	.describe = describe,
+	.free = source_end,
+};
 
 int memory_source_new(const struct memory_script *script, struct memory_source **ret)
 {
@@ -497,9 +531,11 @@ static bool allow_all(struct memory_source *m)
 bool memory_source_drain(struct memory_source *m)
 {
 	struct timespec t = in_10_s();
+	bool ended = true;
 
-	while (allow_all(m))
-		if (!wait_until(&m->ends, &t))
-			return false;
-	return true;
+	atomic_store(&m->draining, true);
+	while (ended && allow_all(m))
+		ended = wait_until(&m->ends, &t);
+	atomic_store(&m->draining, false);
+	return ended;
 }

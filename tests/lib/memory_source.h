@@ -26,6 +26,7 @@ struct memory_script {
 	uint64_t step_delay_ns; /* between pieces, likewise */
 	uint64_t piece_max;	/* bytes of one piece; 0: no limit */
 	bool jitter;		/* delays and pieces vary */
+	uint64_t pause_max_ns;	/* longest pause that on_pause gets; 0: it is not asked */
 	/*
 	 * Called for each fetch: 0, or the error that it gets at *fail_at (its
 	 * offset: before the head).

@@ -145,6 +145,10 @@ def test_write_handles(appending, bucket):
             os.pread(fd, 10, 0)
         os.write(fd, b"2")
     assert bucket.get("f") == b"line 1\n2"
+    bucket.put("empty", b"")
+    with opened(path / "empty", os.O_RDWR | os.O_APPEND) as fd, fails_with(errno.EBADF):
+        os.pread(fd, 10, 0)
+    assert bucket.get("empty") == b""
     with opened(path / "f", os.O_RDWR) as fd:
         assert os.read(fd, 100) == b"line 1\n2"
         with fails_with(errno.EBADF):

@@ -220,6 +220,15 @@ def test_usr2_changes_the_verbosity(mount):
     assert m.wait_end(5) == 0
 
 
+@pytest.mark.s3d_only
+def test_debug_of_the_client_only(mount, bucket, server):
+    bucket.put("f", b"1")
+    m = mount("--debug-crt")
+    server.fault("status", op="GetObject", code=503, s3code="SlowDown", count=1)
+    assert (m.path / "f").read_bytes() == b"1"
+    assert re.search(r"DEBUG \[\d+\] s3: ", m.log()) and "fuse: lookup" not in m.log()
+
+
 @pytest.mark.parametrize("background", [False, True], ids=["foreground", "background"])
 def test_auto_unmount_after_a_kill(mount, bucket, background):
     bucket.put("f", b"1")

@@ -238,32 +238,23 @@ def test_readers_of_a_renamed_file(free, bucket):
 
 
 def test_nobody_writes_what_is_being_renamed(free, bucket, server):
-    server.fault("delay", op="RenameObject", arg=1500)
+    server.fault("stall", op="RenameObject")
     ino = os.stat(free / "f").st_ino
+    assert (free / "g").exists()
     mover = threading.Thread(target=os.rename, args=(free / "f", free / "g"))
     mover.start()
     try:
-        wait_for(lambda: refused(free / "f"), 5, "the source cannot be written")
-        with fails_with(errno.EPERM):
-            os.open(free / "g", os.O_WRONLY | os.O_TRUNC)
+        wait_for(lambda: server.counts()["RenameObject"] == 1, 5, "the rename is under way")
+        for name in "fg":
+            with fails_with(errno.EPERM):
+                os.open(free / name, os.O_WRONLY | os.O_TRUNC)
         assert mover.is_alive()
     finally:
+        server.clear_faults()
         mover.join()
     assert bucket.get("g") == b"content" and os.stat(free / "g").st_ino == ino
     (free / "g").write_bytes(b"new")
     assert bucket.get("g") == b"new"
-
-
-def refused(path):
-    try:
-        fd = os.open(path, os.O_RDONLY)
-        os.close(fd)
-        fd = os.open(path, os.O_WRONLY | os.O_TRUNC)
-    except OSError as e:
-        return e.errno == errno.EPERM
-    os.write(fd, b"content")
-    os.close(fd)
-    return False
 
 
 def test_renames_by_many(free, bucket):

@@ -5,6 +5,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import stat
 import time
 
@@ -389,6 +390,31 @@ with open(".lock", "w") as lock:
     run("python3", "-c", code, m.path, check=True)
     assert sorted(bucket.keys()) == [".lock", "blobs/x"]
     assert bucket.head("blobs/x")["ContentLength"] == 8 * MIB
+
+
+def test_download_into_a_cache_step_by_step(mount, bucket):
+    """The calls of huggingface_hub 0.36 and filelock 3.16, twice: the second finds the lock file."""
+    root = mount("--allow-delete", "--allow-overwrite").path
+    (root / "blobs").mkdir()
+    (root / "snapshots/one").mkdir(parents=True)
+    for n in range(2):
+        lock = os.open(root / ".lock", os.O_RDWR | os.O_TRUNC | os.O_CREAT, 0o644)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with fails_with(errno.EPERM):       # "are links supported?"
+            os.symlink("blobs", root / "probe")
+        with open(root / "blobs/x.incomplete", "ab") as f:
+            assert f.tell() == 0
+            f.write(bytes([n]) * MIB)
+        (root / "tmp_1").touch()
+        os.chmod(root / "blobs/x.incomplete", os.stat(root / "tmp_1").st_mode & 0o777)
+        os.unlink(root / "tmp_1")
+        shutil.move(root / "blobs/x.incomplete", root / "blobs/x")
+        shutil.move(root / "blobs/x", root / "snapshots/one/x")
+        (root / "main").write_text("one")
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        os.close(lock)
+        assert bucket.get("snapshots/one/x") == bytes([n]) * MIB
+    assert sorted(bucket.keys()) == [".lock", "main", "snapshots/one/x"]
 
 
 def test_map_of_a_file_being_replaced_is_never_a_mixture(mnt, bucket):

@@ -73,6 +73,7 @@ def test_refresh_under_load(server, express_mount):
             t.start()
         for t in threads:
             t.join()
+    print(f"{n.total()} requests, {n['CreateSession']} sessions, {len(done)} rounds")
     assert not errors
     assert len(done) > 50
     # A session a second at most, and never two at a time.

@@ -93,7 +93,7 @@ static void slow_reader(void)
 	m.fast = true;
 	for (uint64_t pos = 0; pos < 64 * MIB; pos += PF_CELL) {
 		rd(pos, PF_CELL);
-		check_int(m.demand + m.ahead, <=, pos + PF_CELL + WINDOW_FREE);
+		check_int(m.demand + m.ahead, <=, pos + PF_CELL + 2 * m.limits.part_max);
 		check_int(m.demand + m.ahead, <=, pos + PF_CELL + 2 * MIB + pos / 4);
 	}
 	check_int(m.missed, <=, 2);

@@ -124,6 +124,8 @@ static void refusals(void)
 		{{"--allow-root", "--allow-other", "bucket", "/mnt"},
 		 "'--allow-root' cannot be used with '--allow-other'"},
 		{{"--no-log", "-d", "bucket", "/mnt"}, "cannot be used with"},
+		{{"--debug-crt", "--no-log", "bucket", "/mnt"},
+		 "'--debug-crt' cannot be used with '--no-log'"},
 		{{"--part-size", "8388608", "--read-part-size", "8388608", "bucket", "/mnt"},
 		 "cannot be used with"},
 	};

@@ -44,6 +44,21 @@ static void run_bounds_it(void)
 	check_int(read_on(&w, 256 * KIB, MIB, 128 * KIB, true), ==, MIB);
 }
 
+static void near_needs_no_proof(void)
+{
+	struct window w = {0};
+	const uint64_t part = 8 * MIB;
+
+	for (uint64_t run = 256 * KIB; run <= 64 * MIB; run += 128 * KIB) {
+		now += 10 * NSEC_PER_MSEC; /* no faster by any window */
+		window_read_near(&w, run, true, now, CAP, part);
+	}
+	check_int(w.size, ==, 2 * part);
+	check_int(window_part(&w, false, part), ==, part);
+	window_read_near(&w, 65 * MIB, true, now, 4 * MIB, part);
+	check_int(w.size, ==, 4 * MIB);
+}
+
 static void doubles_freely_to_8_mib(void)
 {
 	struct window w = {0};
@@ -167,6 +182,7 @@ int main(void)
 	return test_run((struct test[]){
 		TEST(starts_small),
 		TEST(run_bounds_it),
+		TEST(near_needs_no_proof),
 		TEST(doubles_freely_to_8_mib),
 		TEST(finds_bandwidth_times_delay),
 		TEST(stays_small_when_nobody_waits),
