@@ -67,6 +67,7 @@ struct loop {
 	struct timers timers;
 	size_t pending; /* operations whose `done` was not called yet */
 	bool ending;
+	bool busy;	     /* did not sleep before this turn's dispatch */
 	uint64_t end_timers; /* armed since the end began */
 
 	/* thread of loop_start and loop_stop */
@@ -101,6 +102,12 @@ unsigned loop_index(const struct loop *l)
 struct net *loop_net(const struct loop *l)
 {
 	return l->net;
+}
+
+bool loop_is_busy(const struct loop *l)
+{
+	loop_assert_owner(l);
+	return l->busy;
 }
 
 bool loop_ending(const struct loop *l)
@@ -308,7 +315,8 @@ static bool turn(struct loop *l)
 	run_tasks(l);
 	if (timers_next(&l->timers) != NO_DEADLINE)
 		timers_fire(&l->timers, clock_now(), TIMERS_PER_TURN);
-	l->backend->ops->wait(l->backend, may_sleep(l) ? until(timers_next(&l->timers)) : 0);
+	l->busy = !may_sleep(l);
+	l->backend->ops->wait(l->backend, l->busy ? 0 : until(timers_next(&l->timers)));
 	woken(l);
 	dispatch(l);
 	return true;

@@ -57,6 +57,8 @@ unsigned loop_index(const struct loop *l);
 /* The loop whose thread this is, or NULL. */
 struct loop *loop_current(void);
 void loop_assert_owner(const struct loop *l);
+/* Owner thread: there was work left when this turn began, so that it did not sleep. */
+bool loop_is_busy(const struct loop *l);
 
 /*
  * Tasks. Posting never fails and never allocates: the node is the caller's and

@@ -27,7 +27,7 @@
 #define USER_AGENT  "mount-s3/" MOUNT_S3_VERSION
 #define PIECE	    (1 * MIB)
 #define PIECE_MIN   (128 * KIB)
-#define TURN_BYTES  (4 * MIB)
+#define TURN_BYTES  (2 * MIB)
 #define TICK	    (250 * NSEC_PER_MSEC)
 #define INTERIM_MAX 8
 
