@@ -81,6 +81,12 @@ static void sort(struct merge_out *out)
 	}
 }
 
+/* Not what is known here as well, which is one file or directory and not two. */
+static bool is_hidden(const struct merge_name *n, const struct merge_name *by)
+{
+	return n->kind == MERGE_FILE && by->kind == MERGE_DIR;
+}
+
 /* One entry per name, the first kind winning; what must wait goes to `carry`. */
 static void settle(const struct merge_in *in, struct merge_out *out)
 {
@@ -92,7 +98,7 @@ static void settle(const struct merge_in *in, struct merge_out *out)
 		struct merge_name n = out->entries[i];
 
 		if (prev && name_cmp(prev->name, prev->len, n.name, n.len) == 0) {
-			out->hidden++;
+			out->hidden += is_hidden(&n, prev);
 			continue;
 		}
 		last = n;
@@ -142,10 +148,12 @@ static int hide_twins(struct merge_out *out)
 	for (size_t i = 0; i < out->count; i++) {
 		struct merge_name *n = sorted[i];
 
-		if (kept && name_cmp(kept->name, kept->len, n->name, n->len) == 0)
+		if (kept && name_cmp(kept->name, kept->len, n->name, n->len) == 0) {
+			out->hidden += is_hidden(n, kept);
 			n->len = 0;
-		else
+		} else {
 			kept = n;
+		}
 	}
 	free(sorted);
 	return 0;
@@ -163,10 +171,10 @@ static int settle_unordered(const struct merge_in *in, struct merge_out *out)
 
 		if (n.len > 0 && in->names)
 			r = nameset_first(in->names, n.name, n.len, in->index, &first);
-		if (n.len == 0 || first < in->index)
-			out->hidden++;
-		else
+		if (n.len > 0 && first >= in->index)
 			out->entries[kept++] = n;
+		else if (n.len > 0)
+			out->hidden += n.kind == MERGE_FILE;
 	}
 	out->count = kept;
 	return r;

@@ -50,7 +50,7 @@ struct merge_out {
 	size_t ncarry;
 	const char *hi; /* last key of the page */
 	size_t hi_len;
-	unsigned hidden;  /* entries whose name another has */
+	unsigned hidden;  /* objects whose name a directory has */
 	unsigned invalid; /* keys that are no names */
 };
 

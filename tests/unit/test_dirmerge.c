@@ -12,6 +12,7 @@
 #define KEYS_MAX 64
 
 static char output[4096];
+static unsigned hidden; /* of all pages of the last listing */
 
 static void strcat_bar(void)
 {
@@ -41,6 +42,7 @@ static void read_all(const char *const *keys, const char *const *locals, size_t 
 	size_t count = 0, at = 0;
 
 	output[0] = '\0';
+	hidden = 0;
 	for (; keys[count]; count++) {
 		size_t len = strlen(keys[count]);
 
@@ -63,6 +65,7 @@ static void read_all(const char *const *keys, const char *const *locals, size_t 
 		in.page = &page;
 		if (dirmerge(&in, &m) < 0)
 			abort();
+		hidden += m.hidden;
 		for (size_t i = 0; i < m.count; i++)
 			out(&m.entries[i]);
 		if (m.ncarry)
@@ -123,6 +126,18 @@ static void precedence_is_directory_local_object(void)
 	check_str(output, "a+b/c+");
 	read_all(KEYS("a", "b", "b/", "c"), KEYS("a", "b", "c"), 2, false);
 	check_str(output, "a+|b/c+");
+}
+
+/* What is counted, and told in the log, is what nobody can reach. */
+static void only_objects_behind_directories_count_as_hidden(void)
+{
+	for (int unordered = 0; unordered < 2; unordered++) {
+		read_all(KEYS("a", "a/", "b"), NULL, 10, unordered);
+		check_int(hidden, ==, 1);
+		/* "b/" was made here and has come to the bucket; "c" was uploaded just now */
+		read_all(KEYS("b/", "c"), KEYS("b", "c"), 10, unordered);
+		check_int(hidden, ==, 0);
+	}
 }
 
 static void markers_and_invalid_names_are_hidden(void)
@@ -204,6 +219,7 @@ int main(void)
 		TEST(object_without_directory_comes_out_late_but_once),
 		TEST(what_is_only_here_is_merged_in_order),
 		TEST(precedence_is_directory_local_object),
+		TEST(only_objects_behind_directories_count_as_hidden),
 		TEST(markers_and_invalid_names_are_hidden),
 		TEST(empty_directory_shows_what_is_only_here),
 		TEST(unordered_listing_keeps_its_order),
