@@ -8,7 +8,6 @@
  */
 #include "s3/sum.h"
 
-#include <errno.h>
 #include <openssl/evp.h>
 #include <string.h>
 
@@ -153,20 +152,20 @@ bool s3_sum_parse(enum s3_sum_kind kind, const char *text, uint64_t *ret)
 int s3_sum_digest_text(enum s3_sum_kind kind, const struct iovec *iov, unsigned n,
 		       char ret[S3_SUM_TEXT_MAX])
 {
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	EVP_MD_CTX *md = EVP_MD_CTX_new();
-	bool good = md && EVP_DigestInit_ex(md, kind == S3_SUM_SHA1 ? EVP_sha1() : EVP_sha256(),
-					    NULL) == 1;
-	unsigned len = 0;
+	enum s3_digest_kind digest = kind == S3_SUM_SHA1 ? S3_DIGEST_SHA1 : S3_DIGEST_SHA256;
+	unsigned char value[S3_DIGEST_MAX];
+	struct s3_digest d;
+	int r = s3_digest_begin(&d, digest);
 
-	for (unsigned i = 0; good && i < n; i++)
-		good = EVP_DigestUpdate(md, iov[i].iov_base, iov[i].iov_len) == 1;
-	good = good && EVP_DigestFinal_ex(md, digest, &len) == 1 && len <= 32;
-	EVP_MD_CTX_free(md);
-	if (!good)
-		return -ENOMEM;
-	base64(digest, len, ret);
-	return 0;
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < n; i++)
+		s3_digest_add(&d, iov[i].iov_base, iov[i].iov_len);
+	r = s3_digest_end(&d, value);
+	s3_digest_fini(&d);
+	if (r == 0)
+		base64(value, s3_digest_len(digest), ret);
+	return r;
 }
 
 const char *s3_sum_name(enum s3_sum_kind kind)

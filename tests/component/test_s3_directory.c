@@ -356,12 +356,7 @@ static void uploads_of_a_key(void)
 
 int main(void)
 {
-	int r;
-
-	if (no_backend())
-		return 77;
-	script_environment();
-	r = test_run((struct test[]){
+	return script_main((struct test[]){
 		TEST(append),
 		TEST(append_algorithms),
 		TEST(append_is_looked_for),
@@ -377,6 +372,4 @@ int main(void)
 		TEST(uploads_of_a_key),
 		{0},
 	});
-	end_loop(sync_.loop);
-	return r;
 }

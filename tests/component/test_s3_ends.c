@@ -351,12 +351,7 @@ static void stopping_the_loop(void)
 
 int main(void)
 {
-	int r;
-
-	if (no_backend())
-		return 77;
-	script_environment();
-	r = test_run((struct test[]){
+	return script_main((struct test[]){
 		TEST(put_once_only),
 		TEST(complete_again),
 		TEST(complete_was_done),
@@ -370,7 +365,4 @@ int main(void)
 		TEST(stopping_the_loop),
 		{0},
 	});
-	if (sync_.loop)
-		end_loop(sync_.loop);
-	return r;
 }

@@ -279,12 +279,7 @@ static void stopping_the_loop(void)
 
 int main(void)
 {
-	int r;
-
-	if (no_backend())
-		return 77;
-	script_environment();
-	r = test_run((struct test[]){
+	return script_main((struct test[]){
 		TEST(first_request_asks),
 		TEST(base_token_is_not_for_requests),
 		TEST(no_session_no_request),
@@ -297,7 +292,4 @@ int main(void)
 		TEST(stopping_the_loop),
 		{0},
 	});
-	if (sync_.loop)
-		end_loop(sync_.loop);
-	return r;
 }

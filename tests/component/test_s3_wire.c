@@ -253,12 +253,7 @@ static void client_wide_headers(void)
 
 int main(void)
 {
-	int r;
-
-	if (no_backend())
-		return 77;
-	script_environment();
-	r = test_run((struct test[]){
+	return script_main((struct test[]){
 		TEST(head_on_the_wire),
 		TEST(list_on_the_wire),
 		TEST(put_on_the_wire),
@@ -269,7 +264,4 @@ int main(void)
 		TEST(client_wide_headers),
 		{0},
 	});
-	if (sync_.loop)
-		end_loop(sync_.loop);
-	return r;
 }

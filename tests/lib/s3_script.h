@@ -114,7 +114,7 @@ static inline struct s3_put_call put_call(const struct s3_put_attrs *attrs)
 	return (struct s3_put_call){.key = "k", .attrs = attrs, .body = body, .nbody = 2};
 }
 
-/* In main, before the first client: credentials of ours and nobody else's settings. */
+/* Before the first client: credentials of ours and nobody else's settings. */
 static inline void script_environment(void)
 {
 	static const char *const vars[] = {"AWS_REGION", "AWS_SESSION_TOKEN", "AWS_MAX_ATTEMPTS",
@@ -125,6 +125,20 @@ static inline void script_environment(void)
 	(void)setenv("AWS_CONFIG_FILE", "/nonexistent", 1);
 	(void)setenv("AWS_ACCESS_KEY_ID", "AK", 1);
 	(void)setenv("AWS_SECRET_ACCESS_KEY", "SK", 1);
+}
+
+/* What main returns: runs the tests, one after another on one loop. */
+static inline int script_main(const struct test *tests)
+{
+	int r;
+
+	if (no_backend())
+		return 77;
+	script_environment();
+	r = test_run(tests);
+	if (sync_.loop)
+		end_loop(sync_.loop);
+	return r;
 }
 
 #endif
