@@ -22,10 +22,10 @@
 #define SCRIPT_RESET "RESET"
 #define SCRIPT_STALL "STALL"
 
-/* Whole answers; `headers` are lines that end in \r\n. */
-#define HEAD_ANSWER(status, headers)	   "HTTP/1.1 " status "\r\n" headers "\r\n"
+/* Whole answers, one a connection, which says so; `headers` are lines that end in \r\n. */
+#define HEAD_ANSWER(status, headers)	   "HTTP/1.1 " status "\r\n" headers "Connection: close\r\n\r\n"
 #define EMPTY_ANSWER(status, headers)	   HEAD_ANSWER(status, headers "Content-Length: 0\r\n")
-#define BODY_ANSWER(status, headers, body) HEAD_ANSWER(status, headers "Connection: close\r\n") body
+#define BODY_ANSWER(status, headers, body) HEAD_ANSWER(status, headers) body
 #define ERROR_ANSWER(status, code) \
 	BODY_ANSWER(status, "", "<Error><Code>" code "</Code><Message>m</Message></Error>")
 
