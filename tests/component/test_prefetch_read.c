@@ -238,21 +238,32 @@ static struct pf_stream *paced(struct rig *rig)
 	return rig_stream(rig, "paced", PACED);
 }
 
+/*
+ * Reads until far more is asked for than may be received, *ret: up to where. How soon
+ * the window is that large depends on who else is computing.
+ */
+static void read_into_a_pause(struct rig *rig, struct pf_stream *s, uint64_t *ret)
+{
+	uint64_t pos = 0;
+
+	for (; pos < PACED / 2; *ret = pos += 128 * KIB) {
+		if (pos >= 32 * MIB && memory_source_asked(rig->memory) >= pos + 2 * BEYOND)
+			break;
+		check_int(rig_pread(s, pos, 128 * KIB), ==, 128 * KIB);
+	}
+	for (int i = 0; i < 2 * RIG_LOOPS; i++)
+		require(on_loop(rig->loops[i % RIG_LOOPS], nothing, NULL));
+}
+
 /* From a server that is near no more is received than a reader will soon want. */
 static void received_as_it_is_read(void)
 {
-	uint64_t pos = 0;
 	struct pf_stream *s;
 	struct rig rig;
+	uint64_t pos = 0;
 
 	s = paced(&rig);
-	/* How soon the window is large depends on who else is computing. */
-	for (; pos < PACED / 2 &&
-	       (pos < 32 * MIB || memory_source_asked(rig.memory) < pos + 2 * BEYOND);
-	     pos += 128 * KIB)
-		check_int(rig_pread(s, pos, 128 * KIB), ==, 128 * KIB);
-	for (int i = 0; i < 2 * RIG_LOOPS; i++)
-		require(on_loop(rig.loops[i % RIG_LOOPS], nothing, NULL));
+	read_into_a_pause(&rig, s, &pos);
 	check_int(memory_source_asked(rig.memory), >=, pos + 2 * BEYOND);
 	check_int(memory_source_served(rig.memory), <=, pos + BEYOND);
 	for (; pos < PACED; pos += 128 * KIB)
@@ -267,10 +278,10 @@ static void closed_in_a_pause(void)
 {
 	struct pf_stream *s;
 	struct rig rig;
+	uint64_t pos = 0;
 
 	s = paced(&rig);
-	for (uint64_t pos = 0; pos < 32 * MIB; pos += 128 * KIB)
-		check_int(rig_pread(s, pos, 128 * KIB), ==, 128 * KIB);
+	read_into_a_pause(&rig, s, &pos);
 	pf_close(s);
 	check(memory_source_wait_cancelled(rig.memory, 1));
 	rig_fini(&rig);
