@@ -182,6 +182,18 @@ static void on_stream(struct pf_open *p)
 	open_end(o, 0, &fi);
 }
 
+/* The version that the inode stands for now. */
+static int note_version_locked(struct fs *fs, struct open *o)
+{
+	const struct inode *i = o->inode;
+
+	if (!i->etag)
+		return -ESTALE;
+	o->key = fs_key_locked(fs, i);
+	o->etag = strdup(i->etag);
+	return o->key && o->etag ? 0 : -ENOMEM;
+}
+
 static int read_prepare_locked(struct fs *fs, struct open *o)
 {
 	struct inode *i = o->inode;
@@ -195,12 +207,9 @@ static int read_prepare_locked(struct fs *fs, struct open *o)
 		return -EPERM;
 	if (i->archived)
 		return -EACCES;
-	if (!i->etag)
-		return -ESTALE;
-	o->key = fs_key_locked(fs, i);
-	o->etag = strdup(i->etag);
-	if (!o->key || !o->etag)
-		return -ENOMEM;
+	r = note_version_locked(fs, o);
+	if (r < 0)
+		return r;
 	r = handle_new_locked(fs, i, /* write= */ false, &o->handle);
 	if (r < 0)
 		return r;
@@ -226,6 +235,7 @@ static int write_prepare_locked(struct fs *fs, struct open *o)
 {
 	struct inode *i = o->inode;
 	bool append = goes_on(i, o->flags);
+	int r;
 
 	if (!i->attached)
 		return -ESTALE;
@@ -235,14 +245,9 @@ static int write_prepare_locked(struct fs *fs, struct open *o)
 		return -EPERM;
 	if (fs->draining)
 		return -EIO;
-	if (append) {
-		if (!i->etag)
-			return -ESTALE;
-		o->key = fs_key_locked(fs, i);
-		o->etag = strdup(i->etag);
-		if (!o->key || !o->etag)
-			return -ENOMEM;
-	}
+	r = append ? note_version_locked(fs, o) : 0;
+	if (r < 0)
+		return r;
 	return writer_open_locked(fs, i, o->r.tid, append, &o->handle);
 }
 
