@@ -75,7 +75,7 @@ class Peer:
 
 
 class Ours(Peer):
-    """mount-s3; a variant has a name of its own and more arguments."""
+    """mount-s3; a variant has a name of its own and more arguments, or is another build."""
 
     name = "mount-s3"
 
@@ -83,14 +83,16 @@ class Ours(Peer):
         super().__init__(options)
         self.name = name
         self.extra = shlex.split(extra)
+        self.own = self.extra.pop(0) if extra.startswith("/") else None
 
     def find(self):
-        for candidate in (self.options.ours, self.options.build / "src/mount-s3",
-                          self.options.build / "mount-s3"):
+        usual = (self.options.ours, self.options.build / "src/mount-s3",
+                 self.options.build / "mount-s3")
+        for candidate in (self.own,) if self.own else usual:
             if candidate and os.access(candidate, os.X_OK) and os.path.isfile(candidate):
                 self.program = candidate
                 return
-        raise BenchError("mount-s3 is not built")
+        raise BenchError(f"{self.own or 'mount-s3'} is not built")
 
     def version(self):
         return procs.output([self.program, "--version"]).strip()
