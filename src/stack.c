@@ -32,6 +32,7 @@
 #define PROBE_TIMEOUT_NS  (4 * NSEC_PER_SEC)  /* a wrong setting is told within 5 s */
 #define DRAIN_TIMEOUT_NS  (30 * NSEC_PER_SEC) /* for what its writer has closed */
 #define DEFAULT_PART_SIZE (8 * MIB)	      /* the peer's */
+#define DEFAULT_GET_SIZE  (32 * MIB)	      /* docs/ARCHITECTURE.md */
 #define RANDOM_READ_BLOCK 128		      /* KiB, least of a random read */
 #define CONNECTIONS_MIN	  10 /* in all, however small --maximum-throughput-gbps is */
 #define PARTS_IN_FLIGHT	  4
@@ -276,7 +277,7 @@ static int start_engine(struct stack *s, const struct options *o, struct stack_e
 	if (r < 0)
 		return failed(e, r, "Failed to set up memory", "%s", strerror(-r));
 	/* A part must leave room for others in the budget; it only bounds one GET. */
-	c.part_size = min_u64(round_up(part ? part : DEFAULT_PART_SIZE, MIB), memory / 8);
+	c.part_size = min_u64(round_up(part ? part : DEFAULT_GET_SIZE, MIB), memory / 8);
 	c.source = s->source;
 	c.budget = s->budget;
 	warn_of_parts(o, memory);

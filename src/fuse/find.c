@@ -107,7 +107,7 @@ static bool wait_for_page_locked(struct find *f, uint64_t now, struct page **ret
 		return false;
 	p = listing_loading_locked(f->dir, f->name, len);
 	if (!p) {
-		if (!listing_wanted_locked(f->dir, f->name, len, known, now, lo) ||
+		if (!listing_wanted_locked(f->fs, f->dir, f->name, len, known, now, lo) ||
 		    page_new_locked(f->fs, f->dir, lo, NULL, /* refresh= */ true, &p) < 0)
 			return false;
 		*ret_start = p;
@@ -129,6 +129,8 @@ static void find_step(struct find *f)
 	{
 		WITH_LOCK(&fs->lock);
 		r = find_cached_locked(fs, f->dir, f->name, f->since, &i);
+		if (r != -EAGAIN)
+			listing_note_locked(f->dir, r == 0);
 		if (r == 0)
 			inode_ref(i);
 		if (r == -EAGAIN && !wait_for_page_locked(f, now, &page)) {

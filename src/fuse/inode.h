@@ -42,6 +42,7 @@ struct dir {
 	/* misses of lookups, for listing.c */
 	uint64_t miss_since;
 	unsigned misses, skip, skip_next;
+	unsigned absent; /* lookups in a row that found nothing */
 	uint64_t listed; /* when readdir last got a page */
 	bool big;	 /* more than one page */
 	bool unordered;	 /* the server lists it in no order */

@@ -102,12 +102,14 @@ void listing_took_locked(struct fs *fs, uint64_t ns, size_t entries);
 bool listing_is_slow_locked(const struct fs *fs);
 /* A page in flight that is likely to cover the name, or NULL. */
 struct page *listing_loading_locked(struct inode *dir, const char *name, size_t len);
+/* What a lookup ended with. */
+void listing_note_locked(struct inode *dir, bool found);
 /*
  * Counts a lookup that memory could not answer; true when the next thing to do
  * is a page from *ret_lo (NAME_LEN_MAX + 4 bytes) instead of this one name.
  */
-bool listing_wanted_locked(struct inode *dir, const char *name, size_t len, bool known,
-			   uint64_t now, char *ret_lo);
+bool listing_wanted_locked(const struct fs *fs, struct inode *dir, const char *name, size_t len,
+			   bool known, uint64_t now, char *ret_lo);
 /* Lookups in directories beside this one came thick: here they will too. */
 bool listing_likely_locked(const struct inode *dir);
 /* Requests what listing_find_locked put aside. On a loop thread, no lock held. */

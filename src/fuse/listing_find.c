@@ -16,6 +16,7 @@
 
 #define MISSES_ENOUGH 3 /* within MISS_WINDOW */
 #define MISS_WINDOW   NSEC_PER_SEC
+#define ABSENT_ENOUGH 2
 #define LISTED_RECENT (60 * NSEC_PER_SEC)
 #define LOADING_MAX   2
 #define CHAIN_MAX     4 /* pages of a directory that follow each other before we jump */
@@ -199,8 +200,22 @@ bool listing_likely_locked(const struct inode *dir)
 	return dir->parent && dir->parent->dir && dir->parent->dir->below && dir->dir->skip == 0;
 }
 
-bool listing_wanted_locked(struct inode *dir, const char *name, size_t len, bool known,
-			   uint64_t now, char *ret_lo)
+void listing_note_locked(struct inode *dir, bool found)
+{
+	if (found)
+		dir->dir->absent = 0;
+	else if (dir->dir->absent < ABSENT_ENOUGH)
+		dir->dir->absent++;
+}
+
+/* Who makes files asks for names that are not there, each anew: a page answers one of them. */
+static bool names_are_new(const struct fs *fs, const struct dir *d)
+{
+	return fs->config.negative_ttl == FS_TTL_MINIMAL && d->absent >= ABSENT_ENOUGH;
+}
+
+bool listing_wanted_locked(const struct fs *fs, struct inode *dir, const char *name, size_t len,
+			   bool known, uint64_t now, char *ret_lo)
 {
 	struct dir *d = dir->dir;
 
@@ -213,7 +228,8 @@ bool listing_wanted_locked(struct inode *dir, const char *name, size_t len, bool
 		d->skip--;
 		return false;
 	}
-	if (loading(d) >= LOADING_MAX || (d->big && d->unordered))
+	if (loading(d) >= LOADING_MAX || (d->big && d->unordered) ||
+	    (!known && names_are_new(fs, d)))
 		return false;
 	if (d->misses < MISSES_ENOUGH && !d->useful && !listing_likely_locked(dir) &&
 	    !(known && d->listed != 0 && now - d->listed < LISTED_RECENT))

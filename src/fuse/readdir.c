@@ -256,8 +256,8 @@ static int fill_locked(struct readdir *d)
 
 		if (end)
 			return 0;
-		if (!dp)
-			return d->used > 0 ? 0 : -EAGAIN;
+		if (!dp) /* the dots alone are not worth an answer of their own */
+			return d->used > 0 && d->offset > OFF_DOTDOT ? 0 : -EAGAIN;
 		for (; place < dp->merge.count; place++) {
 			uint64_t next = ((index + 1) << PLACE_BITS) + place + 1;
 

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * A list that one loop works off: the due entry first, one abort at a time.
+ * A list that one loop works off, one abort at a time.
  *
- *   add        entry waits for FIRST_WAIT
- *   timer      the first due entry is aborted
- *   done       gone at the server: entry dropped; else its wait doubles
+ *   add        goes to the end; the first one is tried after FIRST_WAIT
+ *   done       gone at the server: dropped, and the next one is tried at once
+ *   failed     goes to the end; the next one is tried after a pause, which doubles
+ *              with each failure in a row
+ *
+ * The pause is the list's, not the entry's: a server in trouble sees two requests
+ * a minute however many wait, and PAUSE_MAX after it has recovered all are gone.
  *
  * At most ORPHANS_MAX wait; what is beyond is named in the log and left to the
  * bucket's lifecycle rule.
@@ -25,12 +29,11 @@
 
 #define ORPHANS_MAX 1000
 #define FIRST_WAIT  NSEC_PER_SEC
-#define WAIT_MAX    (300 * NSEC_PER_SEC)
+#define PAUSE_MAX   (30 * NSEC_PER_SEC)
 
 struct orphan {
 	struct list node;
 	char *key, *upload_id;
-	uint64_t due, wait;
 };
 
 struct upload_orphans {
@@ -41,7 +44,7 @@ struct upload_orphans {
 
 	struct lock lock;
 	/* under lock */
-	struct list list; /* in no order */
+	struct list list;
 	unsigned count;
 	bool posted;
 
@@ -50,6 +53,7 @@ struct upload_orphans {
 	struct loop_timer timer;
 	struct orphan *current;
 	struct s3_abort_call call;
+	uint64_t pause, due; /* nothing is tried before `due` */
 	bool stopping;
 };
 
@@ -60,24 +64,19 @@ static void orphan_free(struct orphan *x)
 	free(x);
 }
 
-/* The entry that is due first, out of the list if that is now; *ret_due when not. */
-static struct orphan *take_due(struct upload_orphans *o, uint64_t now, uint64_t *ret_due)
+static struct orphan *take_first(struct upload_orphans *o)
 {
-	struct orphan *best = NULL;
 	struct list *n;
 
 	WITH_LOCK(&o->lock);
-	list_for_each (n, &o->list) {
-		struct orphan *x = list_entry(n, struct orphan, node);
+	n = list_pop(&o->list);
+	return n ? list_entry(n, struct orphan, node) : NULL;
+}
 
-		if (!best || x->due < best->due)
-			best = x;
-	}
-	*ret_due = best ? best->due : NO_DEADLINE;
-	if (!best || best->due > now)
-		return NULL;
-	list_del(&best->node);
-	return best;
+static void put_last(struct upload_orphans *o, struct orphan *x)
+{
+	WITH_LOCK(&o->lock);
+	list_append(&o->list, &x->node);
 }
 
 static void work(struct upload_orphans *o);
@@ -92,31 +91,31 @@ static void on_aborted(struct s3_call *c)
 		log_info(LOG_FUSE, "upload %s of %s was aborted late", x->upload_id, x->key);
 		upload_journal_remove(o->journal, x->upload_id);
 		orphan_free(x);
+		o->pause = 0;
 		WITH_LOCK(&o->lock);
 		o->count--;
 	} else {
 		o->stopping = c->error.err == -ECANCELED;
-		x->wait = min_u64(x->wait * 2, WAIT_MAX);
-		x->due = clock_now() + x->wait;
-		WITH_LOCK(&o->lock);
-		list_append(&o->list, &x->node);
+		o->pause = min_u64(max_u64(o->pause * 2, FIRST_WAIT), PAUSE_MAX);
+		put_last(o, x);
 	}
+	o->due = clock_now() + o->pause;
 	work(o);
 }
 
-/* Aborts what is due, else waits for it. */
+/* Aborts the first entry if it is time, else waits for that. */
 static void work(struct upload_orphans *o)
 {
-	uint64_t now = clock_now(), due;
-
 	if (o->current || o->stopping)
 		return;
-	o->current = take_due(o, now, &due);
-	if (!o->current) {
-		if (due != NO_DEADLINE && loop_timer_set(o->loop, &o->timer, due) < 0)
+	if (o->due > clock_now()) {
+		if (loop_timer_set(o->loop, &o->timer, o->due) < 0)
 			log_warn(LOG_FUSE, "no memory for a timer: aborts are late");
 		return;
 	}
+	o->current = take_first(o);
+	if (!o->current)
+		return;
 	o->call = (struct s3_abort_call){.call = {.done = on_aborted},
 					 .key = o->current->key,
 					 .upload_id = o->current->upload_id};
@@ -136,11 +135,14 @@ static void on_timer(struct loop_timer *t)
 static void on_task(struct loop_task *t)
 {
 	struct upload_orphans *o = container_of(t, struct upload_orphans, task);
+	uint64_t now = clock_now();
 
 	{
 		WITH_LOCK(&o->lock);
 		o->posted = false;
 	}
+	if (o->due < now)
+		o->due = now + FIRST_WAIT;
 	work(o);
 }
 
@@ -160,8 +162,6 @@ void upload_orphans_add(struct upload_orphans *o, const char *key, const char *u
 		WITH_LOCK(&o->lock);
 		full = !x || !x->key || !x->upload_id || o->count >= ORPHANS_MAX;
 		if (!full) {
-			x->wait = FIRST_WAIT;
-			x->due = clock_now() + x->wait;
 			list_append(&o->list, &x->node);
 			o->count++;
 			post = !o->posted;

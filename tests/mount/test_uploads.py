@@ -139,6 +139,24 @@ def test_upload_of_a_killed_daemon_is_aborted_by_the_next(mount, bucket, folder)
     assert os.listdir(folder / "state" / "mount-s3") == []
 
 
+@pytest.mark.s3d_only
+@pytest.mark.limit(90)
+def test_aborts_that_fail_are_tried_rarely_and_all_end_soon(mount, bucket, server):
+    """One pause for all of them: a server in trouble is not asked the more, the more wait."""
+    m = mount("--part-size", PART, *ALL)
+    server.fault(op="CompleteMultipartUpload", kind="status", code=403, s3code="AccessDenied")
+    server.fault(op="AbortMultipartUpload", kind="status", code=403, s3code="AccessDenied")
+    for i in range(12):
+        with fails_with(errno.EIO, errno.EACCES):
+            save(m.path / f"f{i}", b"x" * (PART + 1))
+    with server.counting() as n:
+        time.sleep(6)
+    assert 1 <= n["AbortMultipartUpload"] <= 6, n
+    assert len(bucket.uploads()) == 12
+    server.clear_faults()
+    wait_for(lambda: bucket.uploads() == [], 20, "all are aborted after one pause")
+
+
 KILLED = [(op, size, kind) for op, size in (("PutObject", 100), ("CreateMultipartUpload", 2 * PART),
                                             ("UploadPart", 2 * PART),
                                             ("CompleteMultipartUpload", 2 * PART),
