@@ -43,6 +43,12 @@ struct dir {
 	uint64_t miss_since;
 	unsigned misses, skip, skip_next;
 	unsigned absent; /* lookups in a row that found nothing */
+	/* where the last open was, and what was fetched beyond: fileahead.c */
+	const void *ahead_page; /* which one, never looked into */
+	size_t ahead_last, ahead_until;
+	uint64_t ahead_at, ahead_gap; /* when it was, and the mean time between them, ns */
+	unsigned ahead_streak;
+	bool ahead_below; /* a directory in it was read in order */
 	uint64_t listed; /* when readdir last got a page */
 	bool big;	 /* more than one page */
 	bool unordered;	 /* the server lists it in no order */

@@ -100,6 +100,9 @@ bool listing_find_locked(struct fs *fs, struct inode *dir, const char *name, siz
 /* How long a LIST took; whether they take long, as with a server that is far. */
 void listing_took_locked(struct fs *fs, uint64_t ns, size_t entries);
 bool listing_is_slow_locked(const struct fs *fs);
+/* The fresh page, of one that is in order, whose entry *ret_index is the object `name`. */
+bool listing_place_locked(struct inode *dir, const char *name, size_t len, uint64_t now,
+			  struct page **ret, size_t *ret_index);
 /* A page in flight that is likely to cover the name, or NULL. */
 struct page *listing_loading_locked(struct inode *dir, const char *name, size_t len);
 /* What a lookup ended with. */

@@ -150,6 +150,20 @@ bool listing_find_locked(struct fs *fs, struct inode *dir, const char *name, siz
 	return true;
 }
 
+bool listing_place_locked(struct inode *dir, const char *name, size_t len, uint64_t now,
+			  struct page **ret, size_t *ret_index)
+{
+	struct page *p = covering(dir->dir, name, len, /* as_dir= */ false, now);
+	const struct s3_entry *e =
+		p && !p->order ? search(p, name, len, /* as_dir= */ false) : NULL;
+
+	if (!e || e->is_prefix)
+		return false;
+	*ret = p;
+	*ret_index = (size_t)(e - p->s3->entries);
+	return true;
+}
+
 struct page *listing_loading_locked(struct inode *dir, const char *name, size_t len)
 {
 	struct list *n;

@@ -30,6 +30,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "fuse/attr.h"
+#include "fuse/fileahead.h"
 #include "fuse/find.h"
 #include "fuse/handle.h"
 #include "fuse/lookup.h"
@@ -146,6 +147,7 @@ static void on_stream(struct pf_open *p)
 	struct open *o = container_of(p, struct open, pf);
 	struct fs *fs = o->r.fs;
 	struct fuse_file_info fi = {0};
+	struct list fetches = LIST_INIT(fetches);
 	bool direct;
 
 	if (p->err == -ESTALE || p->err == -ENOENT) {
@@ -178,8 +180,11 @@ static void on_stream(struct pf_open *p)
 		}
 		fi.keep_cache = !direct && i->opened && i->etag && strcmp(i->etag, o->etag) == 0;
 		i->opened = true;
+		if (!p->revalidate && !direct)
+			fileahead_opened_locked(fs, i, &fetches);
 	}
 	open_end(o, 0, &fi);
+	fileahead_start(fs, &fetches);
 }
 
 /* The version that the inode stands for now. */

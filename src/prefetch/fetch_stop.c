@@ -26,7 +26,7 @@ static bool is_wanted_locked(const struct fetch *f)
 {
 	const struct object *o = f->object;
 
-	return o->nstreams > 0 || !list_empty(&o->parked) || f->open;
+	return o->nstreams > 0 || !list_empty(&o->parked) || f->open || f->early;
 }
 
 bool fetch_given_up(struct fetch *f)

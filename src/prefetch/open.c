@@ -69,13 +69,13 @@ void open_finish(struct pf_open *o, int err)
 }
 
 /* A GET of the first cells, if none of them is here and memory is free. */
-static struct fetch *first_cells(struct object *o, struct pf_open *open)
+static struct fetch *first_cells(struct object *o, bool demand)
 {
 	struct budget *b = o->pf->config.budget;
 	uint64_t n = o->size <= PF_SLAB ? o->cells : FIRST_CELLS;
 	struct fetch *f;
 
-	if (n == 0 || open->data_cached)
+	if (n == 0)
 		return NULL;
 	WITH_LOCK(&o->lock);
 	for (uint64_t i = 0; i < n; i++)
@@ -83,11 +83,10 @@ static struct fetch *first_cells(struct object *o, struct pf_open *open)
 			return NULL;
 	if (!budget_try(b, (unsigned)n, BUDGET_SPECULATIVE))
 		return NULL;
-	if (fetch_new_locked(o, 0, n, /* demand= */ true, &f) < 0) {
+	if (fetch_new_locked(o, 0, n, demand, &f) < 0) {
 		budget_unreserve(b, (unsigned)n);
 		return NULL;
 	}
-	f->open = open;
 	return f;
 }
 
@@ -95,7 +94,7 @@ void pf_open(struct pf *pf, struct pf_open *open)
 {
 	struct pf_stream *s = NULL;
 	struct object *o;
-	struct fetch *f;
+	struct fetch *f = NULL;
 	int r;
 
 	open->stream = NULL;
@@ -119,11 +118,31 @@ void pf_open(struct pf *pf, struct pf_open *open)
 		open_finish(open, r);
 		return;
 	}
-	f = first_cells(o, open);
-	if (!f)
+	if (!open->data_cached)
+		f = first_cells(o, /* demand= */ true);
+	if (f)
+		f->open = open;
+	else
 		r = fetch_new_check(o, open, &f);
 	if (r < 0)
 		open_finish(open, r);
 	else
 		lane_launch(pf, f);
+}
+
+void pf_prefetch(struct pf *pf, const char *key, const char *etag, uint64_t size)
+{
+	struct object *o;
+	struct fetch *f;
+
+	/* an open has to begin what is verified */
+	if (pf->config.verify || size == 0 || size > PF_SLAB ||
+	    object_get(pf, key, etag, size, &o) < 0)
+		return;
+	f = first_cells(o, /* demand= */ false);
+	if (f) {
+		f->early = true;
+		lane_launch(pf, f);
+	}
+	object_unref(o);
 }

@@ -136,6 +136,12 @@ struct pf_open {
 };
 void pf_open(struct pf *pf, struct pf_open *o);
 
+/*
+ * Fetches all of a small object (PF_SLAB at most) that is likely to be opened soon,
+ * unless some of it is here already or no memory is free. Nobody is told.
+ */
+void pf_prefetch(struct pf *pf, const char *key, const char *etag, uint64_t size);
+
 /* Closes; reads still in flight are answered first (with an error if they must wait). */
 void pf_close(struct pf_stream *s);
 

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many requests things cost, counted by s3d."""
 
+import errno
 import mmap
 import os
+import random
+import time
 
 import pytest
 
 from check import KIB, MIB, blob, opened, sha256, sha256_file, write_all
-from mountlib import run, wait_for
+from mountlib import SLOW, run, wait_for
 
 pytestmark = pytest.mark.s3d_only
 LIST, HEAD, GET = "ListObjectsV2", "HeadObject", "GetObject"
@@ -63,6 +66,73 @@ def test_directories_beside_each_other_are_learnt_from(mount, bucket, server):
                 assert (m.path / f"t/d{d}/f{i}").read_bytes() == b"1"
     # t and each directory are looked up, the first one's files until it is listed.
     assert n[GET] == 200 and n[HEAD] == 0 and n[LIST] <= 1 + 2 * 10 + 2, n
+
+
+def read_all(folder, names):
+    for name in names:
+        assert (folder / name).read_bytes() == name.encode() * 1000, name
+
+
+@pytest.mark.limit(60)
+def test_files_read_in_order_are_fetched_ahead(mount, bucket, server):
+    """Where names are trusted for a time: each file once, many on their way at a time."""
+    names = [f"f{i:03d}" for i in range(200)]
+    bucket.put_many((f"d/{name}", name.encode() * 1000) for name in names)
+    m = mount("--metadata-ttl", "60")
+    assert os.listdir(m.path / "d") == names
+    server.set(ttfb_ms=50)
+    with server.counting() as n:
+        begun = time.monotonic()
+        read_all(m.path / "d", names)
+        took = time.monotonic() - begun
+    server.set(ttfb_ms=0)
+    assert (n[GET], n[HEAD], n[LIST]) == (200, 0, 0), n
+    assert took < 200 * 0.05 / 3 * SLOW, took
+
+
+@pytest.mark.limit(60)
+@pytest.mark.parametrize("order", ["shuffled", "backward", "slow", "some"])
+def test_files_read_otherwise_are_fetched_once(mount, bucket, server, order):
+    names = [f"f{i:03d}" for i in range(100)]
+    bucket.put_many((f"d/{name}", name.encode() * 1000) for name in names)
+    m = mount("--metadata-ttl", "60")
+    assert os.listdir(m.path / "d") == names
+    chosen = {"shuffled": random.Random(3).sample(names, 100), "backward": names[::-1],
+              "slow": names[:7], "some": names[:10]}[order]
+    with server.counting() as n:
+        for name in chosen:
+            read_all(m.path / "d", [name])
+            if order == "slow":
+                time.sleep(1.5)
+    if order == "some": # who stops has some more
+        assert 10 <= n[GET] <= 10 + 32, n
+    else:
+        assert len(chosen) <= n[GET] <= len(chosen) + 2, n
+
+
+def test_file_fetched_ahead_and_replaced_is_no_mixture(mount, bucket, server):
+    """What was fetched has the version that the listing had, and is only given as that."""
+    bucket.put_many((f"d/f{i:02d}", b"old %02d" % i) for i in range(40))
+    m = mount("--metadata-ttl", "60")
+    os.listdir(m.path / "d")
+    bucket.put_many((f"d/f{i:02d}", b"newer %02d" % i) for i in range(20, 40))
+    for i in range(40):
+        for _ in range(3):
+            try:
+                got = (m.path / f"d/f{i:02d}").read_bytes()
+                break
+            except OSError as e:
+                assert e.errno == errno.ESTALE, e
+        assert got == (b"old %02d" % i if i < 20 else b"newer %02d" % i)
+
+
+def test_open_without_trusted_names_fetches_nothing_ahead(mnt, bucket, server):
+    bucket.put_many((f"d/f{i:02d}", b"1") for i in range(40))
+    os.listdir(mnt / "d")
+    with server.counting() as n:
+        for i in range(20):
+            assert (mnt / f"d/f{i:02d}").read_bytes() == b"1"
+    assert n[GET] == 20, n
 
 
 def test_empty_object_needs_no_body(mnt, bucket, server):
