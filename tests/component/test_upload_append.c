@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "fuse/upload.h"
+#include "lib/scripted_upload.h"
 #include "lib/test.h"
 #include "prefetch/prefetch.h"
 
@@ -22,7 +23,6 @@ static struct loop *loops[NLOOP];
 static _Atomic uint64_t overcommit_at;
 static _Atomic unsigned nputs;
 static _Atomic unsigned fail_at; /* the n-th PutObject, from 1; 0: none */
-static _Atomic bool hold;	 /* no answer while set */
 static _Atomic bool wrong;	 /* a request that must not be, or its bytes */
 static _Atomic uint64_t stored;	 /* size of the object */
 static _Atomic int version;	 /* its ETag */
@@ -34,30 +34,6 @@ static struct upload_config config = {.loops = loops,
 				      .overcommit_at = &overcommit_at};
 
 /* ---- S3 ---- */
-
-struct answer {
-	struct loop_task task;
-	struct s3_call *call;
-};
-
-static void run_answer(struct loop_task *t)
-{
-	struct answer *a = container_of(t, struct answer, task);
-	struct s3_call *c = a->call;
-
-	if (atomic_load(&hold)) {
-		loop_post(loop_current(), t);
-		return;
-	}
-	free(a);
-	c->done(c);
-}
-
-/* The object's byte at `pos`, as the tests write it. */
-static char pattern(uint64_t pos)
-{
-	return (char)(pos * 31 + pos / 4096);
-}
 
 static uint64_t check_body(const struct s3_put_call *p)
 {
@@ -72,7 +48,6 @@ static uint64_t check_body(const struct s3_put_call *p)
 
 void s3_put(struct s3_client *c, struct loop *l, struct s3_put_call *p)
 {
-	struct answer *a = calloc(1, sizeof(*a));
 	char etag[16];
 
 	(void)c;
@@ -87,9 +62,7 @@ void s3_put(struct s3_client *c, struct loop *l, struct s3_put_call *p)
 	atomic_store(&stored, p->object.size);
 	if (atomic_fetch_add(&nputs, 1) + 1 == atomic_load(&fail_at))
 		p->call.error = (struct s3_error){.err = -ESTALE, .status = 412};
-	a->call = &p->call;
-	a->task.run = run_answer;
-	loop_post(l, &a->task);
+	post_answer(l, &p->call);
 }
 
 enum s3_sum_kind s3_client_sum(const struct s3_client *c)
@@ -125,65 +98,6 @@ void s3_uploads_free(struct s3_upload_info *uploads, unsigned n)
 }
 
 /* ---- the tests ---- */
-
-struct waiter {
-	struct upload_write w;
-	struct upload_finish f;
-	sem_t sem;
-};
-
-static void on_written(struct upload_write *w)
-{
-	(void)sem_post(&container_of(w, struct waiter, w)->sem);
-}
-
-static void on_finished(struct upload_finish *f)
-{
-	(void)sem_post(&container_of(f, struct waiter, f)->sem);
-}
-
-static bool wait_sem(sem_t *s)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_REALTIME, &ts);
-	ts.tv_sec += 10;
-	while (sem_timedwait(s, &ts) < 0)
-		if (errno != EINTR)
-			return false;
-	return true;
-}
-
-static int finish(struct upload *u)
-{
-	struct waiter x = {.f.done = on_finished};
-
-	(void)sem_init(&x.sem, 0, 0);
-	upload_finish(u, &x.f);
-	return wait_sem(&x.sem) ? x.f.err : -ETIMEDOUT;
-}
-
-static int write_pattern(struct upload *u, uint64_t off, size_t n)
-{
-	char *data = malloc(n);
-	struct waiter x = {.w = {.offset = off, .data = data, .len = n, .done = on_written}};
-
-	(void)sem_init(&x.sem, 0, 0);
-	for (size_t i = 0; i < n; i++)
-		data[i] = pattern(off + i);
-	upload_write(u, &x.w);
-	free(data); /* it must have been copied out by now */
-	return wait_sem(&x.sem) ? x.w.err : -ETIMEDOUT;
-}
-
-static int write_all(struct upload *u, uint64_t size)
-{
-	int r = 0;
-
-	for (uint64_t off = 0; off < size && r == 0; off += 1000 * KIB)
-		r = write_pattern(u, off, min_u64(1000 * KIB, size - off));
-	return r;
-}
 
 static void wait_puts(unsigned n)
 {

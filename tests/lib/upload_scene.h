@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/lock.h"
 #include "fuse/upload.h"
+#include "lib/scripted_upload.h"
 #include "lib/test.h"
 #include "prefetch/prefetch.h"
 
@@ -36,7 +37,6 @@ static _Atomic uint64_t overcommit_at;
 static _Atomic unsigned sending;
 static _Atomic unsigned counts[NKINDS];
 static _Atomic int fail_kind, fail_number; /* fail the n-th (from 1) of a kind; 0: none */
-static _Atomic bool hold;		   /* no answer to parts while set */
 static _Atomic bool misplace;		   /* the next part has another sum */
 static _Atomic bool wrong_bytes;
 static _Atomic bool unchecked;	  /* do not look at the bytes */
@@ -127,42 +127,15 @@ void budget_put(struct budget *b, void **mem, unsigned slabs)
 
 /* ---- S3 ---- */
 
-struct answer {
-	struct loop_task task;
-	struct s3_call *call;
-};
-
-static void run_answer(struct loop_task *t)
-{
-	struct answer *a = container_of(t, struct answer, task);
-	struct s3_call *c = a->call;
-
-	if (atomic_load(&hold)) {
-		loop_post(loop_current(), t);
-		return;
-	}
-	free(a);
-	c->done(c);
-}
-
 static void answer(struct loop *l, struct s3_call *c, enum kind kind)
 {
-	struct answer *a = calloc(1, sizeof(*a));
 	int n = (int)atomic_fetch_add(&counts[kind], 1) + 1;
 
-	a->call = c;
-	a->task.run = run_answer;
 	if (atomic_load(&fail_kind) == (int)kind && atomic_load(&fail_number) == n)
 		c->error = (struct s3_error){.err = -EIO, .status = 503, .code = "SlowDown"};
 	if (c->error.err < 0 && atomic_load(&invalid_part))
 		(void)snprintf(c->error.code, sizeof(c->error.code), "InvalidPart");
-	loop_post(l, &a->task);
-}
-
-/* The object's byte at `pos`, as the tests write it. */
-static char pattern(uint64_t pos)
-{
-	return (char)(pos * 31 + pos / 4096);
+	post_answer(l, c);
 }
 
 static uint64_t check_body(const struct iovec *iov, unsigned n, uint64_t pos)
@@ -289,76 +262,6 @@ static void reset(unsigned slabs)
 	atomic_store(&wrong_bytes, false);
 	atomic_store(&stored, 0);
 	atomic_store(&part_bytes, 0);
-}
-
-static bool wait_sem(sem_t *s)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_REALTIME, &ts);
-	ts.tv_sec += 10;
-	while (sem_timedwait(s, &ts) < 0)
-		if (errno != EINTR)
-			return false;
-	return true;
-}
-
-struct waiter {
-	struct upload_write w;
-	struct upload_finish f;
-	sem_t sem;
-};
-
-static void on_written(struct upload_write *w)
-{
-	(void)sem_post(&container_of(w, struct waiter, w)->sem);
-}
-
-static void on_finished(struct upload_finish *f)
-{
-	(void)sem_post(&container_of(f, struct waiter, f)->sem);
-}
-
-static int finish(struct upload *u)
-{
-	struct waiter x = {.f.done = on_finished};
-
-	(void)sem_init(&x.sem, 0, 0);
-	upload_finish(u, &x.f);
-	return wait_sem(&x.sem) ? x.f.err : -ETIMEDOUT;
-}
-
-static void start_write(struct upload *u, struct waiter *x, uint64_t off, const char *data,
-			size_t n)
-{
-	*x = (struct waiter){.w = {.offset = off, .data = data, .len = n, .done = on_written}};
-	(void)sem_init(&x->sem, 0, 0);
-	upload_write(u, &x->w);
-}
-
-static int write_pattern(struct upload *u, uint64_t off, size_t n)
-{
-	char *data = malloc(n);
-	struct waiter x;
-
-	for (size_t i = 0; i < n; i++)
-		data[i] = pattern(off + i);
-	start_write(u, &x, off, data, n);
-	free(data); /* it must have been copied out by now */
-	return wait_sem(&x.sem) ? x.w.err : -ETIMEDOUT;
-}
-
-static int write_all(struct upload *u, uint64_t size)
-{
-	for (uint64_t off = 0; off < size;) {
-		size_t n = min_u64(1000 * KIB, size - off);
-		int r = write_pattern(u, off, n);
-
-		if (r < 0)
-			return r;
-		off += n;
-	}
-	return 0;
 }
 
 static struct upload *fresh(void)

@@ -184,21 +184,23 @@ class Runner:
             return {errno.EISDIR}
         return {errno.EPERM} if path in self.m.writing else {0}
 
-    def do_write(self, path, size, salt, now):
-        allowed = self.opening(path, now)
-        if allowed is None:
-            return False
-        data = content(path, size, salt)
-
+    def save(self, path, flag, data):
         def run():
-            fd = os.open(self.full(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+            fd = os.open(self.full(path), os.O_WRONLY | os.O_CREAT | flag, 0o644)
             try:
                 if data:
                     os.write(fd, data)
             finally:
                 os.close(fd)
 
-        got = self.call(run)
+        return self.call(run)
+
+    def do_write(self, path, size, salt, now):
+        allowed = self.opening(path, now)
+        if allowed is None:
+            return False
+        data = content(path, size, salt)
+        got = self.save(path, os.O_TRUNC, data)
         self.expect(f"write {path}", allowed, got)
         if got == 0:
             self.m.uploaded(path, data)
@@ -211,16 +213,7 @@ class Runner:
         if sure == (0, FILE) and not self.m.directory:
             allowed = {errno.EPERM}
         data = content(path, size, salt)
-
-        def run():
-            fd = os.open(self.full(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            try:
-                if data:
-                    os.write(fd, data)
-            finally:
-                os.close(fd)
-
-        got = self.call(run)
+        got = self.save(path, os.O_APPEND, data)
         self.expect(f"append to {path}", allowed, got)
         if got == 0:
             self.m.uploaded(path, self.m.truth.get(path, b"") + data)
