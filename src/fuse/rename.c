@@ -295,6 +295,7 @@ static int rename_new(struct request *r, uint64_t parent, const char *name, uint
 	n->dir = inode_ref(dir);
 	n->new_dir = inode_ref(new_dir);
 	n->r = *r;
+	n->r.name = n->name;
 	n->r.free = rename_free;
 	list_init(&n->r.watch_node);
 	n->find = (struct find){.fs = fs, .dir = dir, .name = n->name, .done = on_found};
@@ -333,6 +334,7 @@ void tree_rename(struct fs *fs, fuse_req_t req, uint64_t parent, const char *nam
 	int err;
 
 	request_init(&r, fs, req, "rename", parent);
+	r.name = name;
 	if (flags & (RENAME_EXCHANGE | RENAME_WHITEOUT)) {
 		err = -EINVAL;
 	} else if (!fs->directory) {

@@ -38,6 +38,20 @@ static bool everyday(const struct request *r, int err)
 	}
 }
 
+/* NULL: not known. */
+static char *key_locked(struct request *r)
+{
+	struct fs *fs = r->fs;
+	struct inode *i = itable_get(&fs->table, r->ino);
+	char *key = NULL;
+
+	if (!i)
+		return NULL;
+	if (!r->name || !i->is_dir || fs_child_key_locked(fs, i, r->name, &key) < 0)
+		return fs_key_locked(fs, i);
+	return key;
+}
+
 static void log_failure(struct request *r, int err)
 {
 	struct fs *fs = r->fs;
@@ -47,10 +61,7 @@ static void log_failure(struct request *r, int err)
 		return;
 	{
 		WITH_LOCK(&fs->lock);
-		struct inode *i = itable_get(&fs->table, r->ino);
-
-		if (i)
-			key = fs_key_locked(fs, i);
+		key = key_locked(r);
 	}
 	if (everyday(r, err))
 		log_debug(LOG_FUSE, "%s ino=%llu key=%s: %s", r->op, (unsigned long long)r->ino,

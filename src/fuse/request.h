@@ -29,7 +29,8 @@ struct request {
 	fuse_req_t req;
 	const char *op; /* for the log */
 	uint64_t ino;
-	pid_t tid; /* the caller's thread, 0 when in another pid namespace */
+	const char *name; /* in the directory `ino`, for the log; NULL: it is about `ino` itself */
+	pid_t tid;	  /* the caller's thread, 0 when in another pid namespace */
 	/* What ends the wait early; it must lead to an answer. NULL: reply_err(EINTR). */
 	void (*cancel)(struct request *r);
 	void (*free)(struct request *r); /* heap requests only */

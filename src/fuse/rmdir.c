@@ -197,6 +197,7 @@ static int rmdir_new(struct request *r, uint64_t parent, const char *name, struc
 	}
 	d->dir = inode_ref(dir);
 	d->r = *r;
+	d->r.name = d->name;
 	d->r.free = rmdir_free;
 	list_init(&d->r.watch_node);
 	d->find = (struct find){.fs = fs, .dir = dir, .name = d->name, .done = on_found};
@@ -214,6 +215,7 @@ void tree_rmdir(struct fs *fs, fuse_req_t req, uint64_t parent, const char *name
 	int err;
 
 	request_init(&r, fs, req, "rmdir", parent);
+	r.name = name;
 	err = rmdir_new(&r, parent, name, &d);
 	if (err < 0) {
 		(void)reply_err(&r, err);

@@ -51,6 +51,7 @@ void tree_mkdir(struct fs *fs, fuse_req_t req, uint64_t parent, const char *name
 	int err;
 
 	request_init(&r, fs, req, "mkdir", parent);
+	r.name = name;
 	{
 		WITH_LOCK(&fs->lock);
 		err = mkdir_locked(fs, parent, name, &e);

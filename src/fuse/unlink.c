@@ -163,6 +163,7 @@ static int unlink_new(struct request *r, uint64_t parent, const char *name, stru
 	}
 	u->dir = inode_ref(dir);
 	u->r = *r;
+	u->r.name = u->name;
 	u->r.free = unlink_free;
 	list_init(&u->r.watch_node);
 	u->find = (struct find){.fs = fs, .dir = dir, .name = u->name, .done = on_found};
@@ -181,6 +182,7 @@ void tree_unlink(struct fs *fs, fuse_req_t req, uint64_t parent, const char *nam
 	int err;
 
 	request_init(&r, fs, req, "unlink", parent);
+	r.name = name;
 	err = unlink_new(&r, parent, name, &u, &known);
 	if (err < 0) {
 		(void)reply_err(&r, err);

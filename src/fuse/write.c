@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "base/log.h"
 #include "fuse/handle.h"
 #include "fuse/io.h"
 #include "fuse/reply.h"
@@ -124,6 +126,24 @@ static int write_new(struct handle *h, const struct request *r, struct write **r
 	return 0;
 }
 
+/* Programs show EIO and EBADF without a reason: the log has it. */
+static void explain(struct request *r, struct handle *h, int err)
+{
+	_cleanup_(freep) char *key = NULL;
+
+	if (r->told || err != (h->write ? -EIO : -EBADF))
+		return;
+	{
+		WITH_LOCK(&h->fs->lock);
+		key = fs_key_locked(h->fs, h->inode);
+	}
+	log_warn(LOG_FUSE, "write of %s, %s", key ? key : "?",
+		 h->write ? "which its fsync or close has completed: it takes no more"
+			  : "which was opened as an object to read: objects are not changed in "
+			    "place");
+	r->told = true;
+}
+
 void io_write(struct fs *fs, fuse_req_t req, uint64_t ino, const char *data, size_t len,
 	      uint64_t offset, const struct fuse_file_info *fi)
 {
@@ -136,6 +156,7 @@ void io_write(struct fs *fs, fuse_req_t req, uint64_t ino, const char *data, siz
 	request_init(&r, fs, req, "write", ino);
 	err = h->write ? write_new(h, &r, &w) : -EBADF;
 	if (err < 0) {
+		explain(&r, h, err);
 		(void)reply_err(&r, err);
 		return;
 	}
@@ -154,6 +175,7 @@ void io_write(struct fs *fs, fuse_req_t req, uint64_t ino, const char *data, siz
 			start = h->writing = true;
 	}
 	if (err < 0) {
+		explain(&w->r, h, err);
 		(void)reply_err(&w->r, err);
 		request_unref(&w->r);
 	} else if (start) {

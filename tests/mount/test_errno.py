@@ -80,6 +80,22 @@ def test_unlink_of_a_file_being_written(free):
     os.unlink(free / "new")
 
 
+def test_log_names_the_file_that_was_refused(mount, bucket):
+    """Not only its directory: there may be thousands of names in it."""
+    bucket.put("d/sub/f", b"1")
+    m = mount("--allow-delete")
+    with opened(m.path / "d/new", os.O_CREAT | os.O_WRONLY):
+        with fails_with(errno.EPERM):
+            os.unlink(m.path / "d/new")
+        with fails_with(errno.EPERM):
+            os.rename(m.path / "d/new", m.path / "d/other")
+    with fails_with(errno.EPERM):
+        os.rmdir(m.path / "d/sub")
+    lines = [line for line in m.log().splitlines() if " WARN " in line]
+    for op, key in (("unlink", "d/new"), ("rename", "d/new"), ("rmdir", "d/sub")):
+        assert any(f"{op} ino=" in line and f"key={key} failed" in line for line in lines), lines
+
+
 def test_unlink_of_a_file_being_read(free, bucket):
     with opened(free / "f", os.O_RDONLY) as fd:
         os.unlink(free / "f")

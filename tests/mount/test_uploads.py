@@ -514,6 +514,31 @@ def test_random_writers_fail_at_once_and_leave_nothing(mounted, bucket):
         assert len(lines) == 1 and rule in lines[0], mounted.log()
 
 
+def test_refused_writes_are_explained_once(mounted, bucket):
+    """As cp --sparse, sqlite and tar -r meet it; a look at the dropped name adds no line."""
+    bucket.put("object", b"1")
+    with opened(mounted.path / "object", os.O_RDWR) as fd, fails_with(errno.EBADF):
+        os.write(fd, b"2")
+    with opened(mounted.path / "synced", os.O_CREAT | os.O_WRONLY) as fd:
+        os.write(fd, b"1")
+        os.fsync(fd)
+        with fails_with(errno.EIO):
+            os.write(fd, b"2")
+    fd = os.open(mounted.path / "hole", os.O_CREAT | os.O_WRONLY | os.O_EXCL)
+    with fails_with(errno.EINVAL):
+        os.pwrite(fd, b"1", MIB)
+    with fails_with(errno.ENOENT):
+        os.stat(mounted.path / "hole")
+    with fails_with(errno.EINVAL):
+        os.close(fd)
+    with fails_with(errno.ENOENT):
+        os.stat(mounted.path / "hole")
+    for name, rule in (("object", "not changed in place"), ("synced", "takes no more"),
+                       ("hole", "are written in order")):
+        lines = [l for l in mounted.log().splitlines() if " WARN " in l and name in l]
+        assert len(lines) == 1 and rule in lines[0], mounted.log()
+
+
 def test_read_refused_then_written(mounted, bucket):
     """Who does not mind the refusal may go on."""
     fd = os.open(mounted.path / "f", os.O_CREAT | os.O_RDWR)
