@@ -49,12 +49,12 @@ struct dir {
 	uint64_t ahead_at, ahead_gap; /* when it was, and the mean time between them, ns */
 	unsigned ahead_streak;
 	bool ahead_below; /* a directory in it was read in order */
-	uint64_t listed; /* when readdir last got a page */
-	bool big;	 /* more than one page */
-	bool unordered;	 /* the server lists it in no order */
-	bool useful;	 /* the last page that lookups asked for answered several */
-	bool below;	 /* the same of a directory in it: others will be like that */
-	bool warned;	 /* that it has keys which are not shown */
+	uint64_t listed;  /* when readdir last got a page */
+	bool big;	  /* more than one page */
+	bool unordered;	  /* the server lists it in no order */
+	bool useful;	  /* the last page that lookups asked for answered several */
+	bool below;	  /* the same of a directory in it: others will be like that */
+	bool warned;	  /* that it has keys which are not shown */
 };
 
 struct inode {

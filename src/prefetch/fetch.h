@@ -14,7 +14,7 @@ struct fetch {
 	struct source_fetch source;
 	struct object *object; /* reference */
 	struct pf_open *open;  /* answered at the response head, or NULL */
-	bool early; /* before anybody has opened the object: pf_prefetch */
+	bool early;	       /* before anybody has opened the object: pf_prefetch */
 	uint64_t first, ncells;
 	struct lane *lane;
 
