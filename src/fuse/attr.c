@@ -89,12 +89,6 @@ static bool renamed_locked(const struct getattr *g)
 	return i->attached && (i->parent != g->find.dir || strcmp(i->name, g->name) != 0);
 }
 
-/* The kernel then looks the name up anew: no trouble, and nobody sees this error. */
-static bool is_asked_again(int err)
-{
-	return err == -ESTALE;
-}
-
 static void on_found(struct find *f)
 {
 	struct getattr *g = container_of(f, struct getattr, find);
@@ -118,7 +112,6 @@ static void on_found(struct find *f)
 		itable_unref(&fs->table, f->dir);
 		itable_unref(&fs->table, g->inode);
 	}
-	g->r.told = is_asked_again(err);
 	if (err < 0)
 		(void)reply_err(&g->r, err);
 	else
@@ -178,7 +171,6 @@ void attr_get(struct fs *fs, fuse_req_t req, uint64_t ino)
 		err = i ? getattr_now_locked(fs, i, clock_now(), &st, &timeout) : -ESTALE;
 		if (err == -EAGAIN && getattr_new_locked(fs, i, &g) < 0)
 			err = -ENOMEM;
-		r.told = is_asked_again(err);
 	}
 	if (err == 0) {
 		(void)reply_attr(&r, &st, timeout);

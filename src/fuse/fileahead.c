@@ -46,7 +46,13 @@ static void wish_for(const struct s3_entry *e, struct list *fetches)
 	list_append(fetches, &w->node);
 }
 
-/* A small object of which the kernel has nothing, as far as we know. */
+static bool is_small(const struct s3_entry *e)
+{
+	return !e->is_prefix && e->object.size > 0 && e->object.size <= PF_SLAB &&
+	       e->object.storage != S3_ARCHIVED;
+}
+
+/* The kernel has nothing of it, as far as we know. */
 static bool is_wanted_locked(struct fs *fs, struct inode *dir, const struct page *p,
 			     const struct s3_entry *e)
 {
@@ -54,9 +60,6 @@ static bool is_wanted_locked(struct fs *fs, struct inode *dir, const struct page
 	const char *name;
 	size_t len;
 
-	if (e->is_prefix || e->object.size == 0 || e->object.size > PF_SLAB ||
-	    e->object.storage == S3_ARCHIVED)
-		return false;
 	name = page_name(p, e, &len);
 	if (!page_speaks_locked(p, name, len))
 		return false;
@@ -110,13 +113,13 @@ void fileahead_opened_locked(struct fs *fs, struct inode *i, struct list *fetche
 	for (; index < end && bytes < AHEAD_BYTES; index++) {
 		const struct s3_entry *e = &p->s3->entries[index];
 
-		if (!is_wanted_locked(fs, dir, p, e))
-			continue;
-		bytes += e->object.size;
+		if (is_small(e))
+			bytes += e->object.size;
 		if (index < d->ahead_until)
 			continue;
 		d->ahead_until = index + 1;
-		wish_for(e, fetches);
+		if (is_small(e) && is_wanted_locked(fs, dir, p, e))
+			wish_for(e, fetches);
 	}
 }
 

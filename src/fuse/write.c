@@ -133,10 +133,7 @@ static void explain(struct request *r, struct handle *h, int err)
 
 	if (r->told || err != (h->write ? -EIO : -EBADF))
 		return;
-	{
-		WITH_LOCK(&h->fs->lock);
-		key = fs_key_locked(h->fs, h->inode);
-	}
+	key = fs_key(h->fs, h->inode);
 	log_warn(LOG_FUSE, "write of %s, %s", key ? key : "?",
 		 h->write ? "which its fsync or close has completed: it takes no more"
 			  : "which was opened as an object to read: objects are not changed in "

@@ -117,7 +117,7 @@ static int commit(struct upload *u)
 
 	(void)sem_init(&x.sem, 0, 0);
 	upload_commit(u, &x.f);
-	return wait_sem(&x.sem) ? x.f.err : -ETIMEDOUT;
+	return wait_sem(&x.sem, WAIT_SECONDS) ? x.f.err : -ETIMEDOUT;
 }
 
 /* Of an object of `size` bytes that is there; 0: there is none. */

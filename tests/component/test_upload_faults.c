@@ -25,6 +25,7 @@
 #include "fuse/upload_orphan.h"
 #include "fuse/upload_stray.h"
 #include "lib/test.h"
+#include "lib/wait_sem.h"
 #include "prefetch/prefetch.h"
 
 #define NLOOP	  2
@@ -95,17 +96,9 @@ static void run_start(struct run *r)
 
 static bool wait_for(sem_t *s, unsigned n)
 {
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_REALTIME, &ts);
-	ts.tv_sec += 60;
-	while (n) {
-		if (sem_timedwait(s, &ts) == 0)
-			n--;
-		else if (errno != EINTR)
-			return false;
-	}
-	return true;
+	while (n && wait_sem(s, 60))
+		n--;
+	return n == 0;
 }
 
 static void ask(const char *what)

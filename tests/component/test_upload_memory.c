@@ -26,7 +26,7 @@ static void writer_waits_its_turn(void)
 	check_int(off, <=, (int64_t)(4 * PART));
 	memset(data, 0, sizeof(data));
 	atomic_store(&hold, false);
-	require(wait_sem(&x.sem));
+	require(wait_sem(&x.sem, WAIT_SECONDS));
 	check_int(x.w.err, ==, 0);
 	check_int(finish(u), ==, 0);
 	check_int(atomic_load(&stored), ==, off);
@@ -54,7 +54,7 @@ static void memory_held_by_half_parts(void)
 		check(sem_trywait(&x[i].sem) < 0);
 	}
 	for (int i = 0; i < 3; i++) {
-		require(wait_sem(&x[i].sem));
+		require(wait_sem(&x[i].sem, WAIT_SECONDS));
 		check_int(x[i].w.err, ==, 0);
 		check_int(finish(u[i]), ==, 0);
 		upload_unref(u[i]);
@@ -74,7 +74,7 @@ static void waiting_write_can_be_cancelled(void)
 	start_write(b, &x, 0, data, sizeof(data));
 	check(sem_trywait(&x.sem) < 0);
 	upload_cancel_write(b, &x.w);
-	require(wait_sem(&x.sem));
+	require(wait_sem(&x.sem, WAIT_SECONDS));
 	check_int(x.w.err, ==, -EIO);
 	check_int(finish(b), ==, -EIO);
 	check_int(finish(a), ==, 0);
@@ -101,7 +101,7 @@ static void sending_parts_are_waited_for(void)
 	check_int(atomic_load(&sending), ==, 1);
 	upload_abort(a, -EIO);
 	atomic_store(&hold, false);
-	require(wait_sem(&x.sem));
+	require(wait_sem(&x.sem, WAIT_SECONDS));
 	check_int(finish(b), ==, 0);
 	check_int(atomic_load(&sending), ==, 0);
 	upload_unref(a);
@@ -125,7 +125,7 @@ static void full_parts_do_not_hold_each_other_up(void)
 	for (int i = 0; i < 2; i++)
 		start_write(u[i], &x[i], PART, data, sizeof(data));
 	for (int i = 0; i < 2; i++) {
-		require(wait_sem(&x[i].sem));
+		require(wait_sem(&x[i].sem, WAIT_SECONDS));
 		check_int(x[i].w.err, ==, 0);
 		check_int(finish(u[i]), ==, 0);
 		upload_unref(u[i]);
@@ -155,7 +155,7 @@ static void slabs_change_hands(void)
 			slab[k] = pattern(off + k);
 		(void)sem_init(&x.sem, 0, 0);
 		upload_write(u, &x.w);
-		require(wait_sem(&x.sem));
+		require(wait_sem(&x.sem, WAIT_SECONDS));
 		check_int(x.w.err, ==, 0);
 		check((slab != before) == (i < 7));
 		memset(slab, 'x', PF_SLAB); /* it is ours again */
@@ -195,7 +195,7 @@ static void equal_parts_are_learned(void)
 		struct waiter x;
 
 		start_write(u, &x, off, data, PF_SLAB);
-		require(wait_sem(&x.sem) && x.w.err == 0);
+		require(wait_sem(&x.sem, WAIT_SECONDS) && x.w.err == 0);
 	}
 	check(!atomic_load(&equal_parts));
 	check_int(finish(u), ==, -EIO);
@@ -225,11 +225,11 @@ static void too_large(void)
 	require(upload_new(&small, "dir/key", &u) == 0);
 	for (unsigned i = 0; i < S3_PARTS_MAX; i++, off += PF_SLAB) {
 		start_write(u, &x, off, data, PF_SLAB);
-		require(wait_sem(&x.sem) && x.w.err == 0);
+		require(wait_sem(&x.sem, WAIT_SECONDS) && x.w.err == 0);
 	}
 	for (int i = 0; i < 2; i++) {
 		start_write(u, &x, off, data, 1);
-		require(wait_sem(&x.sem));
+		require(wait_sem(&x.sem, WAIT_SECONDS));
 		check_int(x.w.err, ==, -EFBIG);
 	}
 	check_int(finish(u), ==, -EFBIG);

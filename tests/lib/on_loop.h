@@ -13,12 +13,11 @@
 #ifndef TESTS_LIB_ON_LOOP_H
 #define TESTS_LIB_ON_LOOP_H
 
-#include <errno.h>
 #include <semaphore.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "lib/wait_sem.h"
 #include "loop/loop.h"
 
 #define GATE_SECONDS 20
@@ -39,15 +38,7 @@ static inline void gate_open(struct gate *g)
 
 static inline bool gate_wait(struct gate *g)
 {
-	struct timespec ts;
-	int r;
-
-	(void)clock_gettime(CLOCK_REALTIME, &ts);
-	ts.tv_sec += GATE_SECONDS;
-	do {
-		r = sem_timedwait(&g->sem, &ts);
-	} while (r < 0 && errno == EINTR);
-	return r == 0;
+	return wait_sem(&g->sem, GATE_SECONDS);
 }
 
 struct on_loop_ {

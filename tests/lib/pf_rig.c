@@ -3,10 +3,10 @@
 /* The rig: see the header. Its waits have a deadline, so that a hang is a failure. */
 #include "lib/pf_rig.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
+
+#include "lib/wait_sem.h"
 
 static void insist(bool ok, const char *what)
 {
@@ -18,14 +18,7 @@ static void insist(bool ok, const char *what)
 
 bool rig_wait(sem_t *sem)
 {
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_REALTIME, &t);
-	t.tv_sec += 20;
-	while (sem_timedwait(sem, &t) < 0)
-		if (errno != EINTR)
-			return false;
-	return true;
+	return wait_sem(sem, 20);
 }
 
 void rig_init(struct rig *rig, const struct rig_config *c)

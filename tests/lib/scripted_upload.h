@@ -12,11 +12,13 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "fuse/upload.h"
+#include "lib/wait_sem.h"
 #include "loop/loop.h"
 #include "s3/s3.h"
+
+#define WAIT_SECONDS 10
 
 static _Atomic bool hold; /* no answer while set */
 
@@ -55,18 +57,6 @@ static char pattern(uint64_t pos)
 	return (char)(pos * 31 + pos / 4096);
 }
 
-static bool wait_sem(sem_t *s)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_REALTIME, &ts);
-	ts.tv_sec += 10;
-	while (sem_timedwait(s, &ts) < 0)
-		if (errno != EINTR)
-			return false;
-	return true;
-}
-
 struct waiter {
 	struct upload_write w;
 	struct upload_finish f;
@@ -89,7 +79,7 @@ static int finish(struct upload *u)
 
 	(void)sem_init(&x.sem, 0, 0);
 	upload_finish(u, &x.f);
-	return wait_sem(&x.sem) ? x.f.err : -ETIMEDOUT;
+	return wait_sem(&x.sem, WAIT_SECONDS) ? x.f.err : -ETIMEDOUT;
 }
 
 static void start_write(struct upload *u, struct waiter *x, uint64_t off, const char *data,
@@ -109,7 +99,7 @@ static int write_pattern(struct upload *u, uint64_t off, size_t n)
 		data[i] = pattern(off + i);
 	start_write(u, &x, off, data, n);
 	free(data); /* it must have been copied out by now */
-	return wait_sem(&x.sem) ? x.w.err : -ETIMEDOUT;
+	return wait_sem(&x.sem, WAIT_SECONDS) ? x.w.err : -ETIMEDOUT;
 }
 
 static int write_all(struct upload *u, uint64_t size)
