@@ -11,6 +11,9 @@
  *               several requests at once, out of order
  *   any other   -                                      a NEW cursor
  *
+ * To a server that is far a first read of FIRST_READ at the object's begin is
+ * SEQUENTIAL as well: a MiB in vain costs less than a round trip.
+ *
  * The step to SEQUENTIAL is strict on purpose: with a tolerance of a megabyte,
  * random reads of a small object would start read-ahead all the time. A
  * sequential cursor is tolerant, but only reads in place move its window; after
@@ -32,7 +35,8 @@
 #define BEHIND	     (2 * MIB) /* how late a read of kernel read-ahead may come */
 #define AHEAD	     (2 * MIB) /* how early */
 #define MAX_STRAYS   4
-#define SLAB_WISE    (4 * MIB) /* from this window on, GETs end where slabs do */
+#define FIRST_READ   (128 * KIB) /* at the begin of an object: it will be read on */
+#define SLAB_WISE    (4 * MIB)	 /* from this window on, GETs end where slabs do */
 #define STRIDE_PROOF 2
 
 static bool belongs(const struct cursor *c, uint64_t offset, uint64_t end)
@@ -159,8 +163,8 @@ static void move_window(struct cursor *c, bool waited, const struct cursor_limit
 {
 	uint64_t run = c->next - c->begin;
 
-	if (l->far)
-		window_read(&c->window, run, waited, l->now, l->cap);
+	if (l->delay)
+		window_read(&c->window, run, waited, l->now, l->cap, l->delay);
 	else
 		window_read_near(&c->window, run, waited, l->now, l->cap, l->part_max);
 }
@@ -171,7 +175,7 @@ static void plan_window(struct cursor_set *set, struct cursor *c, const struct c
 {
 	uint64_t target = stop_at_others(set, c, c->next + c->window.size), begin;
 
-	p->part = window_part(&c->window, l->far, l->part_max);
+	p->part = window_part(&c->window, l->delay > 0, l->part_max);
 	begin = max_u64(max_u64(c->edge, c->next), p->need.end);
 	if (target >= l->size)
 		target = l->size;
@@ -234,6 +238,7 @@ void cursor_read(struct cursor_set *set, uint64_t offset, uint64_t len, bool wai
 {
 	uint64_t end = offset + len, unit = l->random_size;
 	struct cursor *c = find(set, offset, end);
+	bool moved = true;
 
 	assert(len > 0 && end <= l->size);
 	*ret = (struct cursor_plan){.need = {offset / unit * unit, end}, .part = l->part_max};
@@ -244,7 +249,12 @@ void cursor_read(struct cursor_set *set, uint64_t offset, uint64_t len, bool wai
 	if (!c) {
 		c = replace(set);
 		start(c, offset, end);
-	} else if (advance(c, offset, end) && c->kind == CURSOR_SEQUENTIAL) {
+		if (l->delay && offset == 0 && len >= FIRST_READ)
+			c->kind = CURSOR_SEQUENTIAL;
+	} else {
+		moved = advance(c, offset, end);
+	}
+	if (moved && c->kind == CURSOR_SEQUENTIAL) {
 		absorb(set, c);
 		move_window(c, waited, l);
 	}

@@ -12,6 +12,11 @@
 #define CURSORS	     8
 #define CURSOR_AHEAD 4 /* predicted extents of a strided reader */
 
+struct active_mark {
+	uint32_t second; /* when it was last counted as active */
+	bool before;	 /* in the second before as well */
+};
+
 enum cursor_kind { CURSOR_UNUSED, CURSOR_NEW, CURSOR_SEQUENTIAL };
 
 struct cursor {
@@ -19,8 +24,8 @@ struct cursor {
 	uint64_t next;	/* end of its furthest read */
 	uint64_t edge;	/* requested up to here */
 	struct window window;
-	uint32_t used;	/* tick of its last read */
-	uint32_t epoch; /* when it was last counted as active */
+	struct active_mark active;
+	uint32_t used; /* tick of its last read */
 	uint8_t kind;
 	uint8_t strays; /* reads out of place since the last in place */
 };
@@ -42,7 +47,7 @@ struct cursor_limits {
 	uint64_t part_max;    /* most bytes of one GET */
 	uint64_t random_size; /* unit of a lone read */
 	uint64_t now;	      /* base/clock.h */
-	bool far;	      /* the server answers slowly */
+	uint64_t delay;	      /* ns until a server that is far answers; 0: it is near */
 };
 
 struct extent {

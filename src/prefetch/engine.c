@@ -89,14 +89,34 @@ static uint32_t turn_over(struct pf *pf)
 	return now;
 }
 
-void pf_count_reader(struct pf *pf, uint32_t *epoch)
+void pf_count_reader(struct pf *pf, struct active_mark *mark)
 {
 	uint32_t now = turn_over(pf);
 
-	if (*epoch == now)
+	if (mark->second == now)
 		return;
-	*epoch = now;
+	*mark = (struct active_mark){.second = now, .before = mark->second + 1 == now};
 	atomic_fetch_add_explicit(&pf->active_now, 1, memory_order_relaxed);
+}
+
+/* Not below nothing, which a race with turn_over could make of it. */
+static void take_one(_Atomic uint32_t *count)
+{
+	uint32_t n = atomic_load_explicit(count, memory_order_relaxed);
+
+	while (n > 0 && !atomic_compare_exchange_weak_explicit(
+				count, &n, n - 1, memory_order_relaxed, memory_order_relaxed))
+		;
+}
+
+void pf_uncount_reader(struct pf *pf, const struct active_mark *mark)
+{
+	uint32_t now = turn_over(pf);
+
+	if (mark->second == now)
+		take_one(&pf->active_now);
+	if (mark->second == now ? mark->before : mark->second + 1 == now)
+		take_one(&pf->active_before);
 }
 
 uint64_t pf_window_cap(struct pf *pf)
@@ -126,10 +146,14 @@ void pf_note_head(struct pf *pf, uint64_t ns)
 			return;
 }
 
-bool pf_is_far(struct pf *pf)
+uint64_t pf_far_delay(struct pf *pf)
 {
 	uint32_t now = atomic_load_explicit(&pf->head_us_now, memory_order_relaxed);
 	uint32_t before = atomic_load_explicit(&pf->head_us_before, memory_order_relaxed);
 
-	return (now < before ? now : before) >= FAR_US;
+	uint32_t us = now < before ? now : before;
+
+	if (us == UINT32_MAX) /* no answer yet */
+		us = FAR_US;
+	return us >= FAR_US ? us * 1000ULL : 0;
 }

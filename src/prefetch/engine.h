@@ -10,6 +10,7 @@
 #include "base/lock.h"
 #include "cache/cache.h"
 #include "prefetch/budget.h"
+#include "prefetch/cursor.h"
 #include "prefetch/lane.h"
 #include "prefetch/lru.h"
 #include "prefetch/prefetch.h"
@@ -35,10 +36,13 @@ struct pf {
 
 /* Most bytes that one of the sequential readers now active may have ahead. */
 uint64_t pf_window_cap(struct pf *pf);
-/* Counts a reader once a second; *epoch is its mark. */
-void pf_count_reader(struct pf *pf, uint32_t *epoch);
+/* Counts a reader once a second. */
+void pf_count_reader(struct pf *pf, struct active_mark *mark);
+/* It reads no more: others may have its share at once. */
+void pf_uncount_reader(struct pf *pf, const struct active_mark *mark);
 /* The time of one response, from its request to its head. */
 void pf_note_head(struct pf *pf, uint64_t ns);
-bool pf_is_far(struct pf *pf);
+/* ns until a server that is far answers; 0: it is near. */
+uint64_t pf_far_delay(struct pf *pf);
 
 #endif

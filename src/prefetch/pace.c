@@ -25,7 +25,7 @@
 uint64_t pace_start(const struct fetch *f)
 {
 	/* Of one that is verified as a whole nothing can be read before its end. */
-	if (f->source.whole || pf_is_far(f->object->pf))
+	if (f->source.whole || pf_far_delay(f->object->pf))
 		return UINT64_MAX;
 	return f->source.offset + FIRST;
 }

@@ -246,12 +246,12 @@ static void plan_locked(struct pf_stream *s, struct pf_read *r, struct cursor_pl
 		.part_max = pf->config.part_size,
 		.random_size = pf->config.random_size,
 		.now = clock_now(),
-		.far = pf_is_far(pf),
+		.delay = pf_far_delay(pf),
 	};
 
 	cursor_read(&s->cursors, r->offset, r->len, waited, &limits, ret);
 	if (ret->sequential)
-		pf_count_reader(pf, &cursor_at(&s->cursors, ret->cursor)->epoch);
+		pf_count_reader(pf, &cursor_at(&s->cursors, ret->cursor)->active);
 	r->passed = ret->sequential;
 }
 

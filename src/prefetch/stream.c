@@ -237,9 +237,12 @@ void pf_close(struct pf_stream *s)
 	struct object *o = s->object;
 	struct pf *pf = o->pf;
 	struct list taken = LIST_INIT(taken);
+	const struct cursor *c;
 
 	{
 		WITH_LOCK(&o->lock);
+		for (unsigned i = 0; (c = cursor_at(&s->cursors, i)); i++)
+			pf_uncount_reader(pf, &c->active);
 		s->closed = true;
 		list_del(&s->node);
 		o->nstreams--;

@@ -3,9 +3,12 @@
 /*
  * Read-ahead window of one sequential reader. Pure arithmetic: no I/O, no lock.
  *
- * A window starts with WINDOW_MIN, or with what was read until then. It doubles
+ * A window starts with WINDOW_MIN, or with what was read until then. It grows
  * whenever the reader waits and has used half of it, up to WINDOW_FREE; for one
- * that never waits it does so later, to make fewer and larger GETs. Beyond:
+ * that never waits it does so later, to make fewer and larger GETs. Beyond, it
+ * grows at once while it has less than DELAYS times what arrives in one delay:
+ * the reader then waits for the delay and not for the bandwidth, since parts that
+ * were asked for together come together, and nothing until the next ones do. Else:
  *
  *   phase     the reader waited, and a period is over    becomes
  *   MEASURE   note its rate, double                      TRY
@@ -44,6 +47,8 @@
 #define LONG_RUN   8
 #define JUDGE_NS   (5 * NSEC_PER_MSEC) /* shorter times say nothing */
 #define MISSES_MAX 2
+#define DELAYS	   3
+#define FAST	   4 /* times as much at once, far from what is needed */
 #define PROBE_NS   (3 * NSEC_PER_SEC)
 
 static uint64_t bound_by_run(uint64_t run)
@@ -57,32 +62,38 @@ static void begin_period(struct window *w, uint64_t run, uint64_t now)
 	w->since_ns = now;
 }
 
-static void grow(struct window *w, uint64_t run)
+static void grow(struct window *w, uint64_t run, uint64_t size)
 {
-	uint64_t size = min_u64(w->size * 2, bound_by_run(run));
-
 	w->base = w->size;
-	w->size = max_u64(w->size, size);
+	w->size = max_u64(w->size, min_u64(size, bound_by_run(run)));
 	w->misses = 0;
 	w->filling = true;
 }
 
-static void judge(struct window *w, uint64_t run, uint64_t now)
+static void try_more(struct window *w, uint64_t run, uint64_t rate, unsigned times)
+{
+	w->rate = rate;
+	w->phase = WINDOW_TRY;
+	grow(w, run, w->size * times);
+}
+
+static void judge(struct window *w, uint64_t run, uint64_t now, uint64_t delay)
 {
 	uint64_t took = now - w->since_ns;
 	uint64_t rate = (run - w->since) * 1000 / (took / 1000000 + 1);
+	uint64_t in_delay = rate / 1000 * (delay / 1000) / 1000;
 
 	if (took < (w->phase == WINDOW_SETTLED ? PROBE_NS : JUDGE_NS))
 		return;
-	if (w->phase == WINDOW_SETTLED) {
+	if (w->size < in_delay * DELAYS) {
+		try_more(w, run, rate, w->size * 2 < in_delay * DELAYS ? FAST : 2);
+	} else if (w->phase == WINDOW_SETTLED) {
 		w->filling = true;
 		w->phase = WINDOW_MEASURE;
 	} else if (w->filling) {
 		w->filling = false;
 	} else if (w->phase == WINDOW_MEASURE || rate > w->rate + w->rate / 8) {
-		w->rate = rate;
-		w->phase = WINDOW_TRY;
-		grow(w, run);
+		try_more(w, run, rate, 2);
 	} else if (++w->misses == MISSES_MAX) {
 		w->size = w->base;
 		w->phase = WINDOW_SETTLED;
@@ -96,22 +107,23 @@ static void begin(struct window *w, uint64_t run, uint64_t now)
 	begin_period(w, run, now);
 }
 
-static void grow_unproven(struct window *w, uint64_t run, bool waited, uint64_t now)
+static void grow_unproven(struct window *w, uint64_t run, bool waited, uint64_t now, uint64_t size)
 {
 	if (waited ? run - w->since < w->size / 2 : run < w->size * LONG_RUN)
 		return;
-	grow(w, run);
+	grow(w, run, size);
 	begin_period(w, run, now);
 }
 
-void window_read(struct window *w, uint64_t run, bool waited, uint64_t now, uint64_t cap)
+void window_read(struct window *w, uint64_t run, bool waited, uint64_t now, uint64_t cap,
+		 uint64_t delay)
 {
 	if (w->size == 0)
 		begin(w, run, now);
 	else if (w->size < WINDOW_FREE)
-		grow_unproven(w, run, waited, now);
+		grow_unproven(w, run, waited, now, min_u64(w->size * FAST, WINDOW_FREE));
 	else if (waited && run - w->since >= w->size)
-		judge(w, run, now);
+		judge(w, run, now, delay);
 	w->size = min_u64(w->size, cap);
 }
 
@@ -122,7 +134,7 @@ void window_read_near(struct window *w, uint64_t run, bool waited, uint64_t now,
 	if (w->size == 0)
 		begin(w, run, now);
 	else if (w->size < cap)
-		grow_unproven(w, run, waited, now);
+		grow_unproven(w, run, waited, now, w->size * 2);
 	w->size = min_u64(w->size, cap);
 }
 

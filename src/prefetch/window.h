@@ -26,9 +26,10 @@ struct window {
 /*
  * The reader has read `run` bytes in sequence, from its first to its last, at
  * `now`, and `waited` for the last ones. `cap`: what budget and configuration
- * allow at this moment.
+ * allow at this moment. `delay`: ns from a request to its first byte.
  */
-void window_read(struct window *w, uint64_t run, bool waited, uint64_t now, uint64_t cap);
+void window_read(struct window *w, uint64_t run, bool waited, uint64_t now, uint64_t cap,
+		 uint64_t delay);
 /* The same when the server is near: up to two GETs of `part_max`. */
 void window_read_near(struct window *w, uint64_t run, bool waited, uint64_t now, uint64_t cap,
 		      uint64_t part_max);

@@ -230,7 +230,7 @@ static struct pf_stream *paced(struct rig *rig)
 				      .part_size = 32 * MIB,
 				      .script = {.pause_max_ns = NEVER, .step_delay_ns = 100000}});
 	s = rig_stream(rig, "other", GIB);
-	for (uint64_t pos = 0; pf_is_far(rig->pf); pos += 2 * MIB)
+	for (uint64_t pos = 0; pf_far_delay(rig->pf); pos += 2 * MIB)
 		check_int(rig_pread(s, pos % GIB, 1), ==, 1);
 	pf_close(s);
 	check(memory_source_drain(rig->memory));
@@ -309,6 +309,32 @@ static void far_is_not_paced(void)
 	rig_fini(&rig);
 }
 
+static void read_in_order(struct pf_stream *s, uint64_t total)
+{
+	for (uint64_t pos = 0; pos < total; pos += 128 * KIB)
+		check_int(rig_pread(s, pos, 128 * KIB), ==, 128 * KIB);
+}
+
+/* One file after the other: each has the share of a lone reader. */
+static void closing_gives_the_share_back(void)
+{
+	struct pf_stream *first, *second;
+	struct rig rig;
+	uint64_t alone;
+
+	rig_init(&rig, &(struct rig_config){.budget = 256 * MIB, .max_window = GIB});
+	first = rig_stream(&rig, "first", 64 * MIB);
+	second = rig_stream(&rig, "second", 64 * MIB);
+	read_in_order(first, MIB);
+	alone = pf_window_cap(rig.pf);
+	read_in_order(second, MIB);
+	check_int(pf_window_cap(rig.pf), <, alone);
+	pf_close(first);
+	check_int(pf_window_cap(rig.pf), ==, alone);
+	pf_close(second);
+	rig_fini(&rig);
+}
+
 int main(void)
 {
 	return test_run((struct test[]){
@@ -323,6 +349,7 @@ int main(void)
 		TEST(received_as_it_is_read),
 		TEST(closed_in_a_pause),
 		TEST(far_is_not_paced),
+		TEST(closing_gives_the_share_back),
 		{0},
 	});
 }

@@ -87,6 +87,27 @@ static void sequential(void)
 }
 
 /* A reader that never waits gets no more than it needs. */
+static void far_a_first_large_read_is_sequential(void)
+{
+	model_reset(1024 * MIB);
+	rd(0, 256 * KIB);
+	check_int(m.ahead, ==, 0);
+	model_reset(1024 * MIB);
+	m.limits.delay = 20 * NSEC_PER_MSEC;
+	rd(0, 16 * KIB); /* a header */
+	check_int(m.ahead, ==, 0);
+	model_reset(1024 * MIB);
+	m.limits.delay = 20 * NSEC_PER_MSEC;
+	rd(MIB, 256 * KIB);
+	check_int(m.ahead, ==, 0);
+	rd(0, 256 * KIB);
+	check_int(m.ahead, ==, 768 * KIB); /* up to what was read already */
+	model_reset(1024 * MIB);
+	m.limits.delay = 20 * NSEC_PER_MSEC;
+	rd(0, 256 * KIB);
+	check_int(m.ahead, ==, MIB);
+}
+
 static void slow_reader(void)
 {
 	model_reset(256 * MIB);
@@ -304,6 +325,7 @@ int main(void)
 {
 	int r = test_run((struct test[]){
 		TEST(sequential),
+		TEST(far_a_first_large_read_is_sequential),
 		TEST(slow_reader),
 		TEST(sequential_small_reads),
 		TEST(sequential_reordered),
