@@ -307,7 +307,7 @@ int inode_set_object(struct inode *i, const struct s3_object *o)
 			return -ENOMEM;
 		free(i->etag);
 		i->etag = etag;
-		i->opened = i->data_seen = false;
+		i->opened = i->data_seen = i->blank = false;
 	}
 	i->size = o->size;
 	i->mtime = o->mtime;

@@ -79,6 +79,7 @@ struct inode {
 	bool attached;	  /* found by (parent, name) */
 	bool keep;	  /* a directory that stays when its last object goes */
 	bool existed;	  /* INODE_WRITING: replaces an object */
+	bool blank;	  /* this version was uploaded here, and is empty */
 	bool archived;	  /* needs a restore before it can be read */
 	bool opened;	  /* this version was opened for reading before */
 	bool data_seen;	  /* its last byte was given to the kernel: pages may be cached */

@@ -7,9 +7,10 @@
  * again and open what it finds. Writing: only a new file, an object that is to be
  * replaced (--allow-overwrite and O_TRUNC), or one that is appended to
  * (--incremental-upload, not O_TRUNC); this one is asked for with HEAD, since the
- * kernel must know where it ends. A file created for reading only (flock(1), lock
- * files) has nobody to write it: its empty object is uploaded at once and then
- * opened like any other.
+ * kernel must know where it ends. So is one that was made here, is empty, and is
+ * written only now (mktemp, then >): it has nothing to lose, if it still is. A file created for
+ * reading only (flock(1), lock files) has nobody to write it: its empty object is uploaded at once
+ * and then opened like any other.
  *
  *   file is now        read                       write
  *   nothing open       opens                      by the rules
@@ -47,6 +48,7 @@ struct open {
 	struct inode *inode; /* counted */
 	int flags;
 	bool created; /* the answer is CREATE's */
+	bool blank;   /* replaces an object without data */
 	struct handle *handle;
 	struct pf_open pf;
 	char *key, *etag;
@@ -116,6 +118,12 @@ static bool reads_only(int flags)
 	return (flags & O_ACCMODE) == O_RDONLY;
 }
 
+static bool is_blank(const struct inode *i, int flags)
+{
+	return i->state == INODE_REMOTE && i->blank && flags & (O_TRUNC | O_APPEND) &&
+	       !reads_only(flags);
+}
+
 static bool wants_write(const struct fs *fs, const struct inode *i, int flags)
 {
 	int mode = flags & O_ACCMODE;
@@ -125,7 +133,7 @@ static bool wants_write(const struct fs *fs, const struct inode *i, int flags)
 	if (mode != O_RDWR)
 		return false;
 	return i->state == INODE_LOCAL || (fs->config.allow_overwrite && (flags & O_TRUNC)) ||
-	       (fs->appends && (flags & O_APPEND));
+	       (fs->appends && (flags & O_APPEND)) || is_blank(i, flags);
 }
 
 /* Small files profit from the page cache, and a few large reads do not. */
@@ -236,6 +244,11 @@ static bool goes_on(const struct inode *i, int flags)
 	return i->state == INODE_REMOTE && !(flags & O_TRUNC);
 }
 
+static bool may_replace(const struct fs *fs, const struct inode *i, bool append)
+{
+	return i->state != INODE_REMOTE || (append ? fs->appends : fs->config.allow_overwrite);
+}
+
 static int write_prepare_locked(struct fs *fs, struct open *o)
 {
 	struct inode *i = o->inode;
@@ -246,11 +259,15 @@ static int write_prepare_locked(struct fs *fs, struct open *o)
 		return -ESTALE;
 	if (i->readers > 0 || i->renaming)
 		return -EPERM;
-	if (i->state == INODE_REMOTE && !(append ? fs->appends : fs->config.allow_overwrite))
-		return -EPERM;
+	if (!may_replace(fs, i, append)) {
+		o->blank = is_blank(i, o->flags);
+		append = false;
+		if (!o->blank)
+			return -EPERM;
+	}
 	if (fs->draining)
 		return -EIO;
-	r = append ? note_version_locked(fs, o) : 0;
+	r = append || o->blank ? note_version_locked(fs, o) : 0;
 	if (r < 0)
 		return r;
 	return writer_open_locked(fs, i, o->r.tid, append, &o->handle);
@@ -280,7 +297,7 @@ static void on_base(struct s3_call *c)
 		err = -ESTALE; /* the kernel looks the name up again and comes back */
 	else
 		err = resolve_errno(err);
-	write_start(o, err, &base);
+	write_start(o, err, o->blank ? NULL : &base);
 }
 
 static void ask_base(struct open *o)
@@ -319,7 +336,7 @@ static void open_step(struct open *o)
 		open_end(o, r, NULL);
 	} else if (!write) {
 		pf_open(fs->config.pf, &o->pf);
-	} else if (o->handle->goes_on) {
+	} else if (o->handle->goes_on || o->blank) {
 		ask_base(o);
 	} else {
 		write_start(o, 0, NULL);

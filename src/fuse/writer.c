@@ -108,6 +108,7 @@ static void succeeded_locked(struct fs *fs, struct inode *i, const struct s3_obj
 		i->expires = fs_expiry(fs);
 	}
 	i->mtime = mtime;
+	i->blank = i->size == 0;
 	i->archived = false;
 	i->told = clock_now();
 	itable_set_state(&fs->table, i, INODE_REMOTE);

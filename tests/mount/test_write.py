@@ -263,6 +263,44 @@ def test_overwrite_without_the_option_is_refused(careful, bucket):
     assert bucket.get("f") == b"old" == (careful / "f").read_bytes()
 
 
+@pytest.mark.parametrize("how", ["echo data > $made", "echo data >> $made",
+                                 "echo data > $data; cp $data $made",
+                                 "echo data | dd of=$made status=none"])
+def test_file_made_empty_here_may_be_written(careful, bucket, tmp_path, how):
+    script = f"made=$(mktemp -p {careful}) data={tmp_path}/data; {how} && echo $made"
+    done = run("sh", "-c", script)
+    assert done.returncode == 0, done.stderr
+    made = done.stdout.strip()
+    name = os.path.basename(made)
+    assert bucket.get(name) == b"data\n"
+    with fails_with(errno.EPERM):
+        os.open(made, os.O_WRONLY | os.O_TRUNC)
+    assert bucket.get(name) == b"data\n"
+
+
+def test_empty_file_that_another_client_wrote_is_not_replaced(careful, bucket):
+    (careful / "f").touch()
+    on_server(bucket, "f")
+    os.stat(careful / "f")
+    bucket.put("f", b"of another client")
+    with fails_with(errno.EPERM):
+        os.open(careful / "f", os.O_WRONLY | os.O_TRUNC)
+    assert bucket.get("f") == b"of another client"
+
+
+@pytest.mark.parametrize("flags", [os.O_TRUNC, os.O_APPEND])
+def test_empty_object_of_another_client_is_not_replaced(careful, bucket, flags):
+    bucket.put("f", b"")
+    with fails_with(errno.EPERM):
+        os.open(careful / "f", os.O_WRONLY | flags)
+
+
+def test_file_made_empty_here_is_still_a_lock_file(careful):
+    (careful / "lock").touch()
+    with opened(careful / "lock", os.O_RDWR), opened(careful / "lock", os.O_RDWR):
+        pass
+
+
 def test_new_files_need_no_option(careful, bucket):
     (careful / "f").write_bytes(b"1")
     assert bucket.get("f") == b"1"
