@@ -465,6 +465,7 @@ static void create_empty(const struct request *r, struct handle *h, int flags)
 	}
 	o->r = *r;
 	o->r.free = open_free;
+	o->r.name = NULL; /* the kernel's memory */
 	list_init(&o->r.watch_node);
 	o->flags = flags & O_DIRECT; /* nothing is left to create or truncate */
 	o->created = true;
@@ -488,6 +489,7 @@ void open_create(struct fs *fs, fuse_req_t req, uint64_t parent, const char *nam
 	int err;
 
 	request_init(&r, fs, req, "create", parent);
+	r.name = name;
 	{
 		WITH_LOCK(&fs->lock);
 		err = create_locked(fs, parent, name, want->flags, r.tid, &e, &h);
@@ -522,6 +524,7 @@ void open_mknod(struct fs *fs, fuse_req_t req, uint64_t parent, const char *name
 	int err = S_ISREG(mode) ? 0 : -EINVAL;
 
 	request_init(&r, fs, req, "mknod", parent);
+	r.name = name;
 	if (err == 0) {
 		WITH_LOCK(&fs->lock);
 		err = add_locked(fs, parent, name, O_EXCL, &i);

@@ -91,8 +91,13 @@ def test_log_names_the_file_that_was_refused(mount, bucket):
             os.rename(m.path / "d/new", m.path / "d/other")
     with fails_with(errno.EPERM):
         os.rmdir(m.path / "d/sub")
+    with fails_with(errno.EINVAL):
+        os.open(m.path / "d/synchronous", os.O_CREAT | os.O_WRONLY | os.O_SYNC)
+    with fails_with(errno.EINVAL):
+        os.mkfifo(m.path / "d/fifo")
     lines = [line for line in m.log().splitlines() if " WARN " in line]
-    for op, key in (("unlink", "d/new"), ("rename", "d/new"), ("rmdir", "d/sub")):
+    for op, key in (("unlink", "d/new"), ("rename", "d/new"), ("rmdir", "d/sub"),
+                    ("create", "d/synchronous"), ("mknod", "d/fifo")):
         assert any(f"{op} ino=" in line and f"key={key} failed" in line for line in lines), lines
 
 
