@@ -185,6 +185,7 @@ class Campaign:
         self.seed += 1
         if self.options.quiet:
             measure.wait_for_quiet(self.options.quiet)
+        measure.warm_memory()
         figures = (self._mounted if peer.mounts else self._plain)(server, peer, workload)
         amount = figures["bytes"] / GIB if workload.unit == "GiB" else figures["ops"]
         if figures["ops"] == 0 or amount == 0:
