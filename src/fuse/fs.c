@@ -115,6 +115,7 @@ static void set_config(struct fs *fs, const struct fs_config *c)
 		.nloops = c->nloops,
 		.part_size = c->write_part_size,
 		.parts_in_flight = c->parts_in_flight,
+		.parts_in_flight_max = c->parts_in_flight_max,
 		.overcommit_at = &fs->overcommit_at,
 		.sending = &fs->parts_sending,
 		.equal_parts = &fs->equal_parts,

@@ -111,7 +111,7 @@ void upload_fail_locked(struct upload *u, int err, struct after *a)
 
 static void send_queued_locked(struct upload *u)
 {
-	while (u->in_flight < u->config->parts_in_flight && !list_empty(&u->queue))
+	while (u->in_flight < u->flight.parts && !list_empty(&u->queue))
 		upload_send_part_locked(u,
 					list_entry(list_pop(&u->queue), struct upload_part, node));
 }
@@ -249,6 +249,7 @@ int upload_alloc(const struct upload_config *config, const char *key,
 	most = min_u64(round_down(budget_limit(config->budget) / 2, PF_SLAB), S3_PART_MAX);
 	u->first_part = min_u64(config->part_size, most);
 	u->max_part = parts_are_fixed(config) ? u->first_part : most;
+	flight_init(&u->flight, config->parts_in_flight, config->parts_in_flight_max);
 	u->attrs = config->attrs;
 	if (config->mime)
 		u->attrs.content_type = mime_type(config->mime, key);

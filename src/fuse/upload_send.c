@@ -87,6 +87,7 @@ static void on_part_sent(struct s3_call *c)
 	if (c->error.err < 0)
 		fail_locked(u, "UploadPart", &c->error, &a);
 	u->in_flight--;
+	flight_sent(&u->flight, p->used, clock_now());
 	upload_drop_part_locked(u, p, &a);
 	if (u->waiting == TURN)
 		upload_wake_writer_locked(u, &a);

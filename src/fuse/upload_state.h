@@ -8,6 +8,7 @@
 
 #include "base/lock.h"
 #include "fuse/upload.h"
+#include "fuse/upload_flight.h"
 #include "fuse/upload_part.h"
 #include "fuse/upload_stray.h"
 
@@ -49,6 +50,7 @@ struct upload {
 	struct list queue;	  /* full parts, not yet sent */
 	unsigned buffered;	  /* parts that exist: filling, queued, in flight */
 	unsigned in_flight;
+	struct flight flight;
 	unsigned last_number;  /* of the newest part */
 	struct s3_part *parts; /* results, by number - 1 */
 	unsigned parts_cap;

@@ -138,7 +138,7 @@ static unsigned parts_allowed_locked(const struct upload *u)
 	uint64_t size = upload_part_capacity(u->last_number + 1, u->first_part, u->max_part);
 	uint64_t fit = budget_limit(u->config->budget) / 2 / max_u64(size, 1);
 
-	return (unsigned)max_u64(1, min_u64(fit, u->config->parts_in_flight + 1));
+	return (unsigned)max_u64(1, min_u64(fit, u->flight.parts + 1));
 }
 
 static int begin_part_locked(struct upload *u)
@@ -189,6 +189,7 @@ static enum step next_step_locked(struct upload *u, struct upload_write *w, int 
 		if (u->buffered <= parts_allowed_locked(u))
 			return OVER;
 		u->waiting = TURN;
+		flight_held(&u->flight);
 		return WAITS;
 	}
 	if (r == 0 && !u->filling)

@@ -8,19 +8,9 @@
  * that never waits it does so later, to make fewer and larger GETs. Beyond, it
  * grows at once while it has less than DELAYS times what arrives in one delay:
  * the reader then waits for the delay and not for the bandwidth, since parts that
- * were asked for together come together, and nothing until the next ones do. Else:
- *
- *   phase     the reader waited, and a period is over    becomes
- *   MEASURE   note its rate, double                      TRY
- *   TRY       faster by an eighth: note, double again    TRY
- *   TRY       not faster, for the second time: back      SETTLED
- *   SETTLED   PROBE_NS have passed                       MEASURE
- *
- * A period is the time in which the reader reads a window's worth; the first one
- * after each doubling does not count. A reader that never waits does not need
- * more. One that gets no faster by more in flight waits for the bandwidth, not
- * for the delay: more would only cost memory. So the window finds bandwidth
- * times delay without knowing either.
+ * were asked for together come together, and nothing until the next ones do. Else
+ * it climbs (base/climb.h), in periods in which the reader waits and reads a
+ * window's worth.
  *
  * It is also bound by the run: a large random read that arrives in pieces looks
  * sequential while it lasts, and must not fetch much beyond its end.
@@ -36,7 +26,6 @@
  */
 #include "prefetch/window.h"
 
-#include "base/clock.h"
 #include "base/macro.h"
 
 #define PROVEN	   (2 * MIB)
@@ -45,74 +34,54 @@
 #define PARTS_FAR  32
 #define PART_FAR   (2 * MIB)
 #define LONG_RUN   8
-#define JUDGE_NS   (5 * NSEC_PER_MSEC) /* shorter times say nothing */
-#define MISSES_MAX 2
 #define DELAYS	   3
 #define FAST	   4 /* times as much at once, far from what is needed */
-#define PROBE_NS   (3 * NSEC_PER_SEC)
 
 static uint64_t bound_by_run(uint64_t run)
 {
 	return run < PROVEN ? max_u64(run, WINDOW_MIN) : run * 4;
 }
 
-static void begin_period(struct window *w, uint64_t run, uint64_t now)
-{
-	w->since = run;
-	w->since_ns = now;
-}
-
 static void grow(struct window *w, uint64_t run, uint64_t size)
 {
 	w->base = w->size;
 	w->size = max_u64(w->size, min_u64(size, bound_by_run(run)));
-	w->misses = 0;
-	w->filling = true;
-}
-
-static void try_more(struct window *w, uint64_t run, uint64_t rate, unsigned times)
-{
-	w->rate = rate;
-	w->phase = WINDOW_TRY;
-	grow(w, run, w->size * times);
 }
 
 static void judge(struct window *w, uint64_t run, uint64_t now, uint64_t delay)
 {
-	uint64_t took = now - w->since_ns;
-	uint64_t rate = (run - w->since) * 1000 / (took / 1000000 + 1);
-	uint64_t in_delay = rate / 1000 * (delay / 1000) / 1000;
+	uint64_t rate = climb_rate(&w->climb, run, now);
+	uint64_t in_delays = rate / 1000 * (delay / 1000) / 1000 * DELAYS;
+	enum climb_advice advice;
 
-	if (took < (w->phase == WINDOW_SETTLED ? PROBE_NS : JUDGE_NS))
+	if (rate == 0)
 		return;
-	if (w->size < in_delay * DELAYS) {
-		try_more(w, run, rate, w->size * 2 < in_delay * DELAYS ? FAST : 2);
-	} else if (w->phase == WINDOW_SETTLED) {
-		w->filling = true;
-		w->phase = WINDOW_MEASURE;
-	} else if (w->filling) {
-		w->filling = false;
-	} else if (w->phase == WINDOW_MEASURE || rate > w->rate + w->rate / 8) {
-		try_more(w, run, rate, 2);
-	} else if (++w->misses == MISSES_MAX) {
-		w->size = w->base;
-		w->phase = WINDOW_SETTLED;
+	if (w->size < in_delays) {
+		climb_up(&w->climb, rate);
+		grow(w, run, w->size * (w->size * 2 < in_delays ? FAST : 2));
+	} else {
+		advice = climb_judge(&w->climb, rate);
+		if (advice == CLIMB_UP)
+			grow(w, run, w->size * 2);
+		else if (advice == CLIMB_BACK)
+			w->size = w->base;
 	}
-	begin_period(w, run, now);
+	climb_begin(&w->climb, run, now);
 }
 
 static void begin(struct window *w, uint64_t run, uint64_t now)
 {
 	*w = (struct window){.size = max_u64(WINDOW_MIN, min_u64(run, START_MAX))};
-	begin_period(w, run, now);
+	climb_begin(&w->climb, run, now);
 }
 
 static void grow_unproven(struct window *w, uint64_t run, bool waited, uint64_t now, uint64_t size)
 {
-	if (waited ? run - w->since < w->size / 2 : run < w->size * LONG_RUN)
+	if (waited ? run - w->climb.since < w->size / 2 : run < w->size * LONG_RUN)
 		return;
+	w->climb.filling = true;
 	grow(w, run, size);
-	begin_period(w, run, now);
+	climb_begin(&w->climb, run, now);
 }
 
 void window_read(struct window *w, uint64_t run, bool waited, uint64_t now, uint64_t cap,
@@ -122,7 +91,7 @@ void window_read(struct window *w, uint64_t run, bool waited, uint64_t now, uint
 		begin(w, run, now);
 	else if (w->size < WINDOW_FREE)
 		grow_unproven(w, run, waited, now, min_u64(w->size * FAST, WINDOW_FREE));
-	else if (waited && run - w->since >= w->size)
+	else if (waited && run - w->climb.since >= w->size)
 		judge(w, run, now, delay);
 	w->size = min_u64(w->size, cap);
 }

@@ -7,20 +7,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/climb.h"
+
 #define WINDOW_MIN  ((uint64_t)1024 * 1024)
 #define WINDOW_FREE ((uint64_t)8 * 1024 * 1024) /* grows to here without proof */
 
-enum window_phase { WINDOW_MEASURE, WINDOW_TRY, WINDOW_SETTLED };
-
 struct window {
-	uint64_t size;	/* bytes to keep requested beyond the reader; 0: none */
-	uint64_t base;	/* the size that gave `rate` */
-	uint64_t rate;	/* bytes per second */
-	uint64_t since; /* length of the run when this period began */
-	uint64_t since_ns;
-	uint8_t phase;
-	uint8_t misses; /* periods in a row in which `size` was no better than `base` */
-	bool filling;	/* in this period what the last doubling added is still on its way */
+	uint64_t size;	    /* bytes to keep requested beyond the reader; 0: none */
+	uint64_t base;	    /* the size before the last growth */
+	struct climb climb; /* what is done: bytes of the run */
 };
 
 /*

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * How much at a time is enough: a level (bytes ahead, parts in flight) that doubles
+ * as long as this makes its user faster. Pure arithmetic: no lock, no clock. The
+ * level is the caller's; a period ends when the caller has done as much as the
+ * level is, and was held back by it meanwhile.
+ *
+ *   phase     a period is over                          becomes
+ *   MEASURE   note its rate, double                     TRY
+ *   TRY       faster by an eighth: note, double again   TRY
+ *   TRY       not faster, for the second time: back     SETTLED
+ *   SETTLED   PROBE_NS have passed                      MEASURE
+ *
+ * The first period after each step up does not count: what it added is on its way.
+ * Who gets no faster by more at a time waits for the bandwidth, not for the delay:
+ * more would only cost memory. So the level finds bandwidth times delay, or the
+ * number of connections that fills the line, without knowing either.
+ */
+#ifndef BASE_CLIMB_H
+#define BASE_CLIMB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum climb_phase { CLIMB_MEASURE, CLIMB_TRY, CLIMB_SETTLED };
+enum climb_advice { CLIMB_STAY, CLIMB_UP, CLIMB_BACK };
+
+/* Zeroed is ready for climb_begin. */
+struct climb {
+	uint64_t since; /* what was done when this period began, and when that was */
+	uint64_t since_ns;
+	uint64_t rate; /* per second, on the level below */
+	uint8_t phase;
+	uint8_t misses; /* periods in a row in which this level was no better than that */
+	bool filling;	/* in this period what the last step added is still on its way */
+};
+
+/* A period begins; so much was `done` until now. */
+void climb_begin(struct climb *c, uint64_t done, uint64_t now);
+/* What this period has done per second; 0: it is too short to say, and goes on. */
+uint64_t climb_rate(const struct climb *c, uint64_t done, uint64_t now);
+/* A period with this rate is over: what becomes of the level. */
+enum climb_advice climb_judge(struct climb *c, uint64_t rate);
+/* The level went up from one that gave `rate`; climb_judge says it when it advises to. */
+void climb_up(struct climb *c, uint64_t rate);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * How many parts of one upload are sent at a time. One connection to S3 takes
+ * 50-90 MB/s, and to a server beside us everything, so that the number climbs
+ * (base/climb.h) while a writer is held back by it. Pure arithmetic: no I/O, no
+ * lock, no clock.
+ */
+#ifndef FUSE_UPLOAD_FLIGHT_H
+#define FUSE_UPLOAD_FLIGHT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/climb.h"
+
+struct flight {
+	unsigned parts;	 /* to be sent at a time */
+	unsigned before; /* the number before the last step up */
+	unsigned most;
+	unsigned count; /* parts sent in this period */
+	bool held;	/* the writer waited for its turn in it */
+	uint64_t bytes; /* sent in all */
+	struct climb climb;
+};
+
+void flight_init(struct flight *f, unsigned parts, unsigned most);
+/* The writer has to wait until a part was sent. */
+void flight_held(struct flight *f);
+/* A part of so many bytes was sent. `now`: base/clock.h. */
+void flight_sent(struct flight *f, uint64_t bytes, uint64_t now);
+
+#endif

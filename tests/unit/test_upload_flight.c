@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* How many parts of an upload are sent at a time. */
+#include "fuse/upload_flight.h"
+
+#include "base/clock.h"
+#include "base/macro.h"
+#include "lib/test.h"
+
+#define PART  (8 * MIB)
+#define LEAST 4
+#define MOST  32
+
+/*
+ * Parts go over a line of `line` bytes per second by connections that give
+ * `connection` each, round by round. Returns the number at a time after so many
+ * bytes, and the most that there ever were.
+ */
+static unsigned send(struct flight *f, uint64_t total, uint64_t line, uint64_t connection,
+		     bool held, unsigned *ret_most)
+{
+	uint64_t now = NSEC_PER_SEC;
+
+	*ret_most = 0;
+	for (uint64_t sent = 0; sent < total; sent += f->parts * PART) {
+		unsigned n = f->parts;
+		uint64_t rate = min_u64(line, n * connection);
+
+		*ret_most = n > *ret_most ? n : *ret_most;
+		for (unsigned i = 0; i < n; i++) {
+			now += PART * NSEC_PER_SEC / rate;
+			if (held)
+				flight_held(f);
+			flight_sent(f, PART, now);
+		}
+	}
+	return f->parts;
+}
+
+static void finds_how_many_fill_the_line(void)
+{
+	static const struct {
+		uint64_t line_mb, connection_mb;
+		unsigned least, most;
+	} rows[] = {
+		{1000, 1000, 4, 4}, /* one would do */
+		{300, 80, 4, 4},    {600, 80, 8, 8}, {1000, 80, 16, 16},
+		{3000, 80, 32, 32}, {10, 1, 16, 16},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct flight f;
+		unsigned n, most;
+
+		flight_init(&f, LEAST, MOST);
+		n = send(&f, 2 * GIB, rows[i].line_mb * 1000000, rows[i].connection_mb * 1000000,
+			 true, &most);
+		printf("# %" PRIu64 " MB/s by connections of %" PRIu64 ": %u, at most %u\n",
+		       rows[i].line_mb, rows[i].connection_mb, n, most);
+		check_int(n, >=, rows[i].least);
+		check_int(most, <=, rows[i].most * 2); /* it has to try more */
+	}
+}
+
+static void few_parts_find_it(void)
+{
+	struct flight f;
+	unsigned most;
+
+	flight_init(&f, LEAST, MOST);
+	check_int(send(&f, 512 * MIB, 3000000000, 80000000, true, &most), >=, 16);
+}
+
+static void a_slow_writer_needs_no_more(void)
+{
+	struct flight f;
+	unsigned most;
+
+	flight_init(&f, LEAST, MOST);
+	(void)send(&f, 4 * GIB, 3000000000, 80000000, false, &most);
+	check_int(most, ==, LEAST);
+}
+
+static void no_more_than_allowed(void)
+{
+	struct flight f;
+	unsigned most;
+
+	flight_init(&f, 2, 0);
+	(void)send(&f, 4 * GIB, 3000000000, 80000000, true, &most);
+	check_int(most, ==, 2);
+	flight_init(&f, LEAST, 6);
+	(void)send(&f, 4 * GIB, 3000000000, 80000000, true, &most);
+	check_int(most, ==, 6);
+}
+
+int main(void)
+{
+	return test_run((struct test[]){
+		TEST(finds_how_many_fill_the_line),
+		TEST(few_parts_find_it),
+		TEST(a_slow_writer_needs_no_more),
+		TEST(no_more_than_allowed),
+		{0},
+	});
+}
