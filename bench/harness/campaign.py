@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 
-from . import dataset, measure, procs, servers
+from . import dataset, measure, procs, report, servers
 from .procs import BenchError
 
 GIB = 1 << 30
@@ -88,7 +88,7 @@ class Campaign:
         self.options = options
         self.peers = peers
         self.workloads = workloads
-        self.places = places  # [(kind of server, latency in ms)]
+        self.places = places  # [(kind of server, servers.Line)]
         self.sets = dataset.sets(options)
         self.raw = options.build / "bench/raw"
         self.load = options.build / "bench/load"
@@ -106,11 +106,11 @@ class Campaign:
             try:
                 self._fill(server)
                 bad = self._verify(server)
-                for latency in [ms for k, ms in self.places if k == kind]:
-                    server.set_latency(latency)
+                for line in [x for k, x in self.places if k == kind]:
+                    server.set_line(line)
                     for workload in self.workloads:
-                        self._workload(server, latency, workload, bad)
-                    server.set_latency(0)
+                        self._workload(server, line, workload, bad)
+                    server.set_line(servers.Line())
             finally:
                 server.stop()
         self.progress.end()
@@ -148,18 +148,19 @@ class Campaign:
                       file=sys.stderr, flush=True)
         return bad
 
-    def _workload(self, server, latency, workload, bad):
+    def _workload(self, server, line, workload, bad):
         cells = {}
         try:
-            self._runs(server, latency, workload, bad, cells)
+            self._runs(server, line, workload, bad, cells)
         finally:
             for name, runs in cells.items():
-                self.results.append({"server": server.name, "latency_ms": latency,
+                self.results.append({"server": server.name, "latency_ms": line.ms,
+                                     "connection_mb_s": line.mb_s,
                                      "workload": workload.name, "peer": name, "runs": runs})
         if not workload.data:
             server.client().delete("w")
 
-    def _runs(self, server, latency, workload, bad, cells):
+    def _runs(self, server, line, workload, bad, cells):
         for run in range(self.options.runs):
             turn = run % len(self.peers)
             for peer in self.peers[turn:] + self.peers[:turn]:
@@ -172,11 +173,11 @@ class Campaign:
                 except BenchError as e:
                     figures = {"failed": str(e)}
                 cells.setdefault(peer.name, []).append(figures)
-                self.progress.step(self._describe(server, latency, workload, peer, figures))
+                self.progress.step(self._describe(server, line, workload, peer, figures))
 
     @staticmethod
-    def _describe(server, latency, workload, peer, figures):
-        place = f"{server.name}{f'+{latency}ms' if latency else ''} {workload.name} {peer.name}"
+    def _describe(server, line, workload, peer, figures):
+        place = f"{report.place_name(server.name, line)} {workload.name} {peer.name}"
         if "failed" in figures:
             return f"{place}: {figures['failed']}"
         return f"{place}: {figures[workload.figure]:.0f} {workload.figure}"

@@ -8,7 +8,8 @@ itself). A goal whose data were not measured does not appear.
 
 import dataclasses
 
-from .report import number, place_name
+from .report import number, place_name, place_of
+from .servers import Line
 
 OURS = "mount-s3"
 
@@ -62,7 +63,7 @@ TABLE = [
 
 def _median(results, place, workload, peer, figure):
     for r in results:
-        if (r["server"], r["latency_ms"], r["workload"], r["peer"]) == (*place, workload, peer):
+        if (place_of(r), r["workload"], r["peer"]) == (place, workload, peer):
             return r["median"].get(figure)
     return None
 
@@ -73,7 +74,7 @@ def judge(results):
     for goal in TABLE:
         for server in goal.servers.split(","):
             name, _, delay = server.partition(":")
-            place = (name, int(delay or 0))
+            place = (name, Line(int(delay or 0)))
             for workload in goal.workloads.split(","):
                 ours = _median(results, place, workload, OURS, goal.figure)
                 base = 1.0

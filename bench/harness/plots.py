@@ -81,7 +81,7 @@ def draw(document, workloads, directory):
             if not data or not shown:
                 continue
             for terminal in TERMINALS:
-                target = directory / f"{place[0]}-{place[1]}ms-{kind}.{terminal}"
+                target = directory / f"{report.file_name(*place)}-{kind}.{terminal}"
                 with tempfile.NamedTemporaryFile("w", suffix=".gp") as script:
                     script.write(_script(f"{report.place_name(*place)}: {title}", data, shown,
                                          target, terminal))

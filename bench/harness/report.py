@@ -7,6 +7,8 @@ import pathlib
 import platform
 import statistics
 
+from .servers import Line
+
 NOISE_CPUS = 0.3
 
 FIGURES = ("mb_s", "ops_s", "p50_us", "p99_us", "first_us", "daemon_cpu_per", "reader_cpu_per",
@@ -124,19 +126,27 @@ def _place(title, rows, peers, ours, reference, brief):
     return "\n".join(part for part in parts if part)
 
 
-def place_name(server, latency):
-    return server + (f", {latency} ms to the first byte" if latency else "")
+def place_name(server, line):
+    return f"{server}, {line}" if str(line) else server
+
+
+def file_name(server, line):
+    return f"{server}-{line.ms}ms" + (f"-{line.mb_s}mb" if line.mb_s else "")
+
+
+def place_of(result):
+    return result["server"], Line(result["latency_ms"], result["connection_mb_s"])
 
 
 def places(results):
-    return list(dict.fromkeys((r["server"], r["latency_ms"]) for r in results))
+    return list(dict.fromkeys(place_of(r) for r in results))
 
 
 def rows_of(results, place, workloads):
     rows = []
     for workload in workloads:
         cells = {r["peer"]: r for r in results
-                 if (r["server"], r["latency_ms"]) == place and r["workload"] == workload.name}
+                 if place_of(r) == place and r["workload"] == workload.name}
         if cells:
             rows.append((workload, cells))
     return rows
@@ -170,7 +180,7 @@ def markdown(document, workloads, brief=False):
     failed = [r for r in results if "failed" in r]
     if failed:
         lines += ["### What failed", ""]
-        lines += [f"- {place_name(r['server'], r['latency_ms'])}, {r['workload']}, {r['peer']}: "
+        lines += [f"- {place_name(*place_of(r))}, {r['workload']}, {r['peer']}: "
                   f"{r['failed']}" for r in failed]
         lines.append("")
     return "\n".join(lines)

@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import socket
+import typing
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -27,6 +28,17 @@ def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+class Line(typing.NamedTuple):
+    """What is between server and client."""
+    ms: int = 0    # before the first byte of each response
+    mb_s: int = 0  # of each connection; 0: all there is
+
+    def __str__(self):
+        parts = [f"{self.ms} ms to the first byte"] if self.ms else []
+        parts += [f"{self.mb_s} MB/s per connection"] if self.mb_s else []
+        return ", ".join(parts)
 
 
 class Server:
@@ -61,9 +73,9 @@ class Server:
             return False
         return True
 
-    def set_latency(self, milliseconds):
-        if milliseconds:
-            raise BenchError(f"{self.name} cannot add latency; take s3d")
+    def set_line(self, line):
+        if line != Line():
+            raise BenchError(f"{self.name} cannot be made slower; take s3d")
 
     def generate(self, prefix, count, size):
         """Create objects without sending them; False when the server cannot."""
@@ -151,8 +163,8 @@ class S3d(Server):
         except (urllib.error.URLError, OSError) as e:
             raise BenchError(f"s3d: {what}: {e}") from e
 
-    def set_latency(self, milliseconds):
-        self._admin("POST", "set", ttfb_ms=milliseconds)
+    def set_line(self, line):
+        self._admin("POST", "set", ttfb_ms=line.ms, bandwidth=line.mb_s * 1000000)
 
     def generate(self, prefix, count, size):
         self._admin("POST", "generate", bucket=BUCKET, prefix=prefix, count=count, size=size)
@@ -182,4 +194,4 @@ def make(kind, options):
         return Minio(Minio.find(options.minio), options.work)
     if kind == "s3d":
         return S3d(S3d.find(options.s3d, options.build), options.work)
-    raise BenchError(f"unknown server {kind}: minio, s3d, s3d:MILLISECONDS")
+    raise BenchError(f"unknown server {kind}: minio, s3d")
