@@ -249,7 +249,7 @@ int upload_alloc(const struct upload_config *config, const char *key,
 	most = min_u64(round_down(budget_limit(config->budget) / 2, PF_SLAB), S3_PART_MAX);
 	u->first_part = min_u64(config->part_size, most);
 	u->max_part = parts_are_fixed(config) ? u->first_part : most;
-	flight_init(&u->flight, config->parts_in_flight, config->parts_in_flight_max);
+	flight_init(&u->flight, config->parts_in_flight);
 	u->attrs = config->attrs;
 	if (config->mime)
 		u->attrs.content_type = mime_type(config->mime, key);

@@ -42,7 +42,7 @@ struct upload_config {
 	unsigned nloops;
 	uint64_t part_size;	      /* of the first parts; grows with the part number */
 	unsigned parts_in_flight;     /* per upload, at first; see upload_flight.h */
-	unsigned parts_in_flight_max; /* 0: no more than at first */
+	unsigned parts_in_flight_max; /* of all, beyond the first ones of each */
 	/* Shared by all: when a part last went beyond the budget; parts being sent (or NULL). */
 	_Atomic uint64_t *overcommit_at;
 	_Atomic unsigned *sending;

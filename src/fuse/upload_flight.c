@@ -4,9 +4,9 @@
 
 #include "base/macro.h"
 
-void flight_init(struct flight *f, unsigned parts, unsigned most)
+void flight_init(struct flight *f, unsigned least)
 {
-	*f = (struct flight){.parts = parts, .before = parts, .most = most > parts ? most : parts};
+	*f = (struct flight){.parts = least, .before = least, .least = least};
 }
 
 void flight_held(struct flight *f)
@@ -26,7 +26,7 @@ static void judge(struct flight *f, uint64_t rate)
 	switch (climb_judge(&f->climb, rate)) {
 	case CLIMB_UP:
 		f->before = f->parts;
-		f->parts = f->parts * 2 < f->most ? f->parts * 2 : f->most;
+		f->parts *= 2;
 		break;
 	case CLIMB_BACK:
 		f->parts = f->before;
@@ -36,20 +36,24 @@ static void judge(struct flight *f, uint64_t rate)
 	}
 }
 
-void flight_sent(struct flight *f, uint64_t bytes, uint64_t now)
+static void end_period(struct flight *f, uint64_t now)
 {
-	uint64_t rate;
+	uint64_t rate = climb_rate(&f->climb, f->bytes, now);
 
-	f->bytes += bytes;
-	if (f->climb.since_ns == 0 || (++f->count >= f->parts && !f->held)) {
-		begin_period(f, now);
-		return;
-	}
-	if (f->count < f->parts)
-		return;
-	rate = climb_rate(&f->climb, f->bytes, now);
-	if (rate == 0)
-		return;
-	judge(f, rate);
+	if (f->held && rate == 0)
+		return; /* too short */
+	if (f->held)
+		judge(f, rate);
 	begin_period(f, now);
+}
+
+void flight_sent(struct flight *f, uint64_t bytes, uint64_t now, unsigned most)
+{
+	f->bytes += bytes;
+	if (f->climb.since_ns == 0)
+		begin_period(f, now);
+	else if (++f->count >= f->parts)
+		end_period(f, now);
+	if (f->parts > most)
+		f->parts = most > f->least ? most : f->least;
 }

@@ -17,17 +17,17 @@
 struct flight {
 	unsigned parts;	 /* to be sent at a time */
 	unsigned before; /* the number before the last step up */
-	unsigned most;
+	unsigned least;
 	unsigned count; /* parts sent in this period */
 	bool held;	/* the writer waited for its turn in it */
 	uint64_t bytes; /* sent in all */
 	struct climb climb;
 };
 
-void flight_init(struct flight *f, unsigned parts, unsigned most);
+void flight_init(struct flight *f, unsigned least);
 /* The writer has to wait until a part was sent. */
 void flight_held(struct flight *f);
-/* A part of so many bytes was sent. `now`: base/clock.h. */
-void flight_sent(struct flight *f, uint64_t bytes, uint64_t now);
+/* A part of so many bytes was sent. At most `most` at a time now, `least` in any case. */
+void flight_sent(struct flight *f, uint64_t bytes, uint64_t now, unsigned most);
 
 #endif

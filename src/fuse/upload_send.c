@@ -74,6 +74,16 @@ static int store_part_locked(struct upload *u, unsigned number, const struct s3_
 	return 0;
 }
 
+/* What the other uploads leave: all together have no more than one has alone. */
+static unsigned flight_most_locked(const struct upload *u)
+{
+	const struct upload_config *c = u->config;
+	unsigned all = c->sending ? atomic_load(c->sending) : u->in_flight;
+	unsigned others = all > u->in_flight ? all - u->in_flight : 0;
+
+	return c->parts_in_flight_max > others ? c->parts_in_flight_max - others : 0;
+}
+
 static void on_part_sent(struct s3_call *c)
 {
 	struct upload_part *p = container_of(c, struct upload_part, call.send.call);
@@ -86,8 +96,8 @@ static void on_part_sent(struct s3_call *c)
 		c->error.err = store_part_locked(u, p->number, &p->call.send.part);
 	if (c->error.err < 0)
 		fail_locked(u, "UploadPart", &c->error, &a);
+	flight_sent(&u->flight, p->used, clock_now(), flight_most_locked(u));
 	u->in_flight--;
-	flight_sent(&u->flight, p->used, clock_now());
 	upload_drop_part_locked(u, p, &a);
 	if (u->waiting == TURN)
 		upload_wake_writer_locked(u, &a);

@@ -17,7 +17,7 @@
  * bytes, and the most that there ever were.
  */
 static unsigned send(struct flight *f, uint64_t total, uint64_t line, uint64_t connection,
-		     bool held, unsigned *ret_most)
+		     bool held, unsigned limit, unsigned *ret_most)
 {
 	uint64_t now = NSEC_PER_SEC;
 
@@ -31,7 +31,7 @@ static unsigned send(struct flight *f, uint64_t total, uint64_t line, uint64_t c
 			now += PART * NSEC_PER_SEC / rate;
 			if (held)
 				flight_held(f);
-			flight_sent(f, PART, now);
+			flight_sent(f, PART, now, limit);
 		}
 	}
 	return f->parts;
@@ -52,9 +52,9 @@ static void finds_how_many_fill_the_line(void)
 		struct flight f;
 		unsigned n, most;
 
-		flight_init(&f, LEAST, MOST);
+		flight_init(&f, LEAST);
 		n = send(&f, 2 * GIB, rows[i].line_mb * 1000000, rows[i].connection_mb * 1000000,
-			 true, &most);
+			 true, MOST, &most);
 		printf("# %" PRIu64 " MB/s by connections of %" PRIu64 ": %u, at most %u\n",
 		       rows[i].line_mb, rows[i].connection_mb, n, most);
 		check_int(n, >=, rows[i].least);
@@ -67,8 +67,8 @@ static void few_parts_find_it(void)
 	struct flight f;
 	unsigned most;
 
-	flight_init(&f, LEAST, MOST);
-	check_int(send(&f, 512 * MIB, 3000000000, 80000000, true, &most), >=, 16);
+	flight_init(&f, LEAST);
+	check_int(send(&f, 512 * MIB, 3000000000, 80000000, true, MOST, &most), >=, 16);
 }
 
 static void a_slow_writer_needs_no_more(void)
@@ -76,22 +76,20 @@ static void a_slow_writer_needs_no_more(void)
 	struct flight f;
 	unsigned most;
 
-	flight_init(&f, LEAST, MOST);
-	(void)send(&f, 4 * GIB, 3000000000, 80000000, false, &most);
+	flight_init(&f, LEAST);
+	(void)send(&f, 4 * GIB, 3000000000, 80000000, false, MOST, &most);
 	check_int(most, ==, LEAST);
 }
 
-static void no_more_than_allowed(void)
+static void no_more_than_others_leave(void)
 {
 	struct flight f;
 	unsigned most;
 
-	flight_init(&f, 2, 0);
-	(void)send(&f, 4 * GIB, 3000000000, 80000000, true, &most);
-	check_int(most, ==, 2);
-	flight_init(&f, LEAST, 6);
-	(void)send(&f, 4 * GIB, 3000000000, 80000000, true, &most);
+	flight_init(&f, LEAST);
+	(void)send(&f, 4 * GIB, 3000000000, 80000000, true, 6, &most);
 	check_int(most, ==, 6);
+	check_int(send(&f, GIB, 3000000000, 80000000, true, 0, &most), ==, LEAST);
 }
 
 int main(void)
@@ -100,7 +98,7 @@ int main(void)
 		TEST(finds_how_many_fill_the_line),
 		TEST(few_parts_find_it),
 		TEST(a_slow_writer_needs_no_more),
-		TEST(no_more_than_allowed),
+		TEST(no_more_than_others_leave),
 		{0},
 	});
 }
