@@ -35,8 +35,8 @@
 #define DEFAULT_GET_SIZE  (32 * MIB)	      /* docs/ARCHITECTURE.md */
 #define RANDOM_READ_BLOCK 128		      /* KiB, least of a random read */
 #define CONNECTIONS_MIN	  10 /* in all, however small --maximum-throughput-gbps is */
-#define PARTS_IN_FLIGHT	  4
-#define PARTS_MAX	  32		     /* in flight, while more make an upload faster */
+#define PARTS_MIN	  4  /* of an upload in flight, or one for each loop */
+#define PARTS_MAX	  32 /* in flight, while more make an upload faster */
 #define TRIM_INTERVAL_NS  (2 * NSEC_PER_SEC) /* idle memory is back after 12 s */
 
 struct stack {
@@ -325,7 +325,7 @@ static int start_fs(struct stack *s, const struct options *o, struct stack_error
 		.metadata_ttl = ttl_ns(o->metadata_ttl),
 		.negative_ttl = ttl_ns(o->negative_metadata_ttl),
 		.write_part_size = write_part_size(o),
-		.parts_in_flight = PARTS_IN_FLIGHT,
+		.parts_in_flight = s->nloops > PARTS_MIN ? s->nloops : PARTS_MIN,
 		.parts_in_flight_max = PARTS_MAX,
 		.strict_metadata = o->strict_metadata,
 		.infer_content_type = o->infer_content_type,

@@ -2,9 +2,10 @@
 
 /*
  * How many parts of one upload are sent at a time. One connection to S3 takes
- * 50-90 MB/s, and to a server beside us everything, so that the number climbs
- * (base/climb.h) while a writer is held back by it. Pure arithmetic: no I/O, no
- * lock, no clock.
+ * 50-90 MB/s, so that the number climbs (base/climb.h) while a writer is held back
+ * by it. Where each takes more than that the server is near, and the first parts
+ * keep it busy: more would only be memory that is touched for the first time. Pure
+ * arithmetic: no I/O, no lock, no clock.
  */
 #ifndef FUSE_UPLOAD_FLIGHT_H
 #define FUSE_UPLOAD_FLIGHT_H
