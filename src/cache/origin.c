@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "cache/cache.h"
 #include "loop/loop.h"
 #include "s3/s3.h"
@@ -57,12 +58,26 @@ static bool on_pause(struct s3_get_call *g, uint64_t pos)
 	return f->on_pause(f, pos);
 }
 
+/* Readers hear no more than an errno. That a version is gone tells itself. */
+static void explain(const struct s3_get_call *g)
+{
+	int err = g->call.error.err;
+	char why[512];
+
+	if (err == 0 || err == -ENOENT || err == -ESTALE || err == -ECANCELED)
+		return;
+	s3_error_format(&g->call.error, why, sizeof(why));
+	log_warn(LOG_CACHE, "GET %s from %llu failed: %s", g->key, (unsigned long long)g->offset,
+		 why);
+}
+
 static void on_done(struct s3_call *c)
 {
 	struct origin_fetch *of = of_get(container_of(c, struct s3_get_call, call));
 	struct source_fetch *f = of->fetch;
 	int err = c->error.err;
 
+	explain(&of->get);
 	f->impl = NULL;
 	free(of);
 	f->done(f, err);

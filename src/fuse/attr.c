@@ -21,6 +21,9 @@
 #include "fuse/state.h"
 
 #define BLOCK 512
+#define SET_TIMES                                                              \
+	(FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW | FUSE_SET_ATTR_ATIME | \
+	 FUSE_SET_ATTR_ATIME_NOW)
 /* 4 PiB free: room for any program, and no sum of bytes leaves 63 bits. */
 #define STATFS_BLOCK  4096
 #define STATFS_BLOCKS ((fsblkcnt_t)1 << 40)
@@ -46,7 +49,7 @@ void attr_fill_locked(const struct fs *fs, const struct inode *i, struct stat *r
 		.st_blksize = 4096,
 		.st_mode = i->is_dir ? S_IFDIR | c->dir_mode : S_IFREG | c->file_mode,
 		.st_mtime = i->mtime,
-		.st_atime = i->mtime,
+		.st_atime = i->atime,
 		.st_ctime = i->mtime,
 	};
 	if (i->is_dir)
@@ -185,6 +188,20 @@ void attr_get(struct fs *fs, fuse_req_t req, uint64_t ino)
 	}
 }
 
+static void set_times_locked(struct inode *i, const struct stat *want, int to_set)
+{
+	if (to_set & FUSE_SET_ATTR_MTIME_NOW)
+		i->mtime = clock_wall();
+	else if (to_set & FUSE_SET_ATTR_MTIME)
+		i->mtime = want->st_mtime;
+	if (to_set & FUSE_SET_ATTR_ATIME_NOW)
+		i->atime = clock_wall();
+	else if (to_set & FUSE_SET_ATTR_ATIME)
+		i->atime = want->st_atime;
+	if (to_set & SET_TIMES)
+		i->times_set = true;
+}
+
 static int set_locked(const struct fs *fs, struct inode *i, const struct stat *want, int to_set)
 {
 	if (to_set & FUSE_SET_ATTR_SIZE) {
@@ -196,12 +213,7 @@ static int set_locked(const struct fs *fs, struct inode *i, const struct stat *w
 	}
 	if (i->state == INODE_REMOTE) /* nothing of it can be kept: no harm, or an error */
 		return fs->config.strict_metadata ? -EPERM : 0;
-	if (to_set & FUSE_SET_ATTR_MTIME_NOW)
-		i->mtime = clock_wall();
-	else if (to_set & FUSE_SET_ATTR_MTIME)
-		i->mtime = want->st_mtime;
-	if (to_set & (FUSE_SET_ATTR_MTIME_NOW | FUSE_SET_ATTR_MTIME))
-		i->times_set = true;
+	set_times_locked(i, want, to_set);
 	return 0;
 }
 

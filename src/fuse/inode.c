@@ -78,7 +78,7 @@ int itable_init(struct itable *t)
 	root->refs = 1;
 	root->attached = true;
 	root->expires = EXPIRES_NEVER;
-	root->mtime = clock_wall();
+	root->mtime = root->atime = clock_wall();
 	r = hash_insert(&t->by_ino, &root->by_ino, hash_u64(root->ino));
 	if (r < 0) {
 		inode_free(root);
@@ -161,7 +161,7 @@ int itable_add(struct itable *t, struct inode *parent, const char *name, size_t 
 	t->count++;
 	i->attached = true;
 	i->parent = inode_ref(parent);
-	i->mtime = is_dir ? t->root->mtime : clock_wall();
+	i->mtime = i->atime = is_dir ? t->root->mtime : clock_wall();
 	i->state = INODE_REMOTE;
 	itable_set_state(t, i, state);
 	*ret = i;
@@ -310,7 +310,7 @@ int inode_set_object(struct inode *i, const struct s3_object *o)
 		i->opened = i->data_seen = i->blank = false;
 	}
 	i->size = o->size;
-	i->mtime = o->mtime;
+	i->mtime = i->atime = o->mtime;
 	i->archived = o->storage == S3_ARCHIVED;
 	return 0;
 }

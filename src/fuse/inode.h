@@ -67,6 +67,7 @@ struct inode {
 	uint64_t expires;      /* base/clock.h; what is known is trusted until then */
 	uint64_t told;	       /* when it was learnt otherwise than from a listing */
 	int64_t mtime;	       /* seconds since the epoch */
+	int64_t atime;	       /* the same, unless it was set otherwise before the upload */
 	char *etag;	       /* files on the server; NULL otherwise */
 	struct dir *dir;       /* directories only */
 	struct handle *writer; /* files: the handle of INODE_WRITING */
@@ -83,7 +84,7 @@ struct inode {
 	bool archived;	  /* needs a restore before it can be read */
 	bool opened;	  /* this version was opened for reading before */
 	bool data_seen;	  /* its last byte was given to the kernel: pages may be cached */
-	bool times_set;	  /* mtime was set by utimens before the upload */
+	bool times_set;	  /* mtime or atime was set by utimens before the upload */
 	bool renaming;	  /* the server was asked to give it another name, or its name away */
 	const char *name; /* first_name, or memory of its own since it was moved */
 	char first_name[];

@@ -6,13 +6,13 @@
  *   directory                                  answer
  *   missing / a file                           ENOENT / ENOTDIR
  *   has children that exist only here          ENOTEMPTY
- *   made here and never on the server          removed
- *   on the server: nothing below it any more   removed
+ *   nothing of it on the server                removed
  *   on the server: only its marker object      the marker is deleted, removed;
  *                                              EPERM without --allow-delete
  *   on the server: objects below it            EPERM
  *
- * The question to the server is a LIST of "dir/" with two keys. Any loop thread.
+ * The question to the server is a LIST of "dir/" with two keys. One that was made
+ * here is asked for, too: another client may have filled it. Any loop thread.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -130,7 +130,7 @@ static void on_list(struct s3_call *c)
 	}
 }
 
-/* 0: removed. -EAGAIN: the server has to be asked. */
+/* 0: the server has to be asked. */
 static int check_locked(struct fs *fs, struct rmdir *d)
 {
 	struct inode *i = d->child;
@@ -139,11 +139,8 @@ static int check_locked(struct fs *fs, struct rmdir *d)
 		return -ENOTDIR;
 	if (!list_empty(&i->dir->locals))
 		return -ENOTEMPTY;
-	/* one that is kept was on the server, and another client may have filled it again */
-	if (i->state == INODE_LOCAL && !i->keep)
-		return remove_locked(fs, d);
 	d->key = fs_key_locked(fs, i);
-	return d->key ? -EAGAIN : -ENOMEM;
+	return d->key ? 0 : -ENOMEM;
 }
 
 static void rmdir_step(struct rmdir *d)
@@ -155,7 +152,7 @@ static void rmdir_step(struct rmdir *d)
 		WITH_LOCK(&fs->lock);
 		r = check_locked(fs, d);
 	}
-	if (r != -EAGAIN) {
+	if (r < 0) {
 		rmdir_end(d, r);
 		return;
 	}

@@ -97,7 +97,9 @@ bool writer_is_owner(const struct handle *h, pid_t tid)
 
 static void succeeded_locked(struct fs *fs, struct inode *i, const struct s3_object *o)
 {
-	int64_t mtime = i->times_set ? i->mtime : o->mtime > 0 ? o->mtime : clock_wall();
+	int64_t now = o->mtime > 0 ? o->mtime : clock_wall();
+	int64_t mtime = i->times_set ? i->mtime : now;
+	int64_t atime = i->times_set ? i->atime : now;
 
 	if (inode_set_object(i, o) < 0) {
 		/* without its ETag it cannot be read: ask for it anew */
@@ -108,6 +110,7 @@ static void succeeded_locked(struct fs *fs, struct inode *i, const struct s3_obj
 		i->expires = fs_expiry(fs);
 	}
 	i->mtime = mtime;
+	i->atime = atime;
 	i->blank = i->size == 0;
 	i->archived = false;
 	i->told = clock_now();

@@ -136,6 +136,16 @@ def test_refused_read_is_an_error_at_once(mnt, big, server, code, s3code, expect
     assert sha256_file(mnt / "big") == sha256(blob(SIZE))
 
 
+@pytest.mark.parametrize("code,s3code", [(403, "AccessDenied"), (418, "Teapot")])
+def test_refused_read_is_explained(mount, big, server, code, s3code):
+    m = mount("--metadata-ttl", "60")
+    with opened(m.path / "big", os.O_RDONLY) as fd:
+        server.fault(op="GetObject", kind="status", code=code, s3code=s3code)
+        with fails_with(errno.EIO):
+            os.read(fd, 10)
+    assert f"GET big from 0 failed: {code} {s3code}: " in m.log()
+
+
 def test_refused_lookup_is_not_enoent(mnt, big, server):
     server.fault(op="HeadObject", kind="status", code=403, s3code="AccessDenied")
     server.fault(op="ListObjectsV2", kind="status", code=403, s3code="AccessDenied")

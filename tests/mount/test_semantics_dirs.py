@@ -306,6 +306,17 @@ def test_emptied_directory_that_another_client_fills_is_not_removed(mount, bucke
     assert os.listdir(m.path / "d") == ["g"] and bucket.keys() == ["d/g"]
 
 
+@pytest.mark.parametrize("listed", [False, True])
+def test_local_directory_that_another_client_fills_is_not_removed(mnt, bucket, listed):
+    os.mkdir(mnt / "d")
+    bucket.put("d/f", b"1")
+    if listed:
+        assert os.listdir(mnt / "d") == ["f"]
+    with fails_with(errno.EPERM):
+        os.rmdir(mnt / "d")
+    assert os.listdir(mnt) == ["d"] and os.listdir(mnt / "d") == ["f"]
+
+
 def test_emptied_directory_is_listed_and_holds_its_parent(mount):
     """Without anybody having looked at it since."""
     m = mount("--allow-delete")
