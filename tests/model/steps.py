@@ -316,8 +316,6 @@ class Runner:
         elif below not in ([], [marker]):
             # the upload of an empty file may still be under way after its close
             want = {errno.EPERM, errno.ENOTEMPTY}
-            if path in m.local and path not in m.kept:
-                want.add(0)         # made here: removed without a question
         else:
             want = {0}
         got = self.call(lambda: os.rmdir(self.full(path)))
