@@ -30,6 +30,7 @@ enum lock_rank {
 	RANK_UPLOAD, /* one upload */
 	RANK_OBJMAP, /* table of object versions */
 	RANK_OBJECT, /* block map of one object version */
+	RANK_WIDTH,  /* how many GETs a reader has */
 	RANK_BUDGET, /* memory budget and its wait list */
 	RANK_POOL,   /* slab memory */
 	RANK_CREDS,  /* current credentials */

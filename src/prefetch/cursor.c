@@ -166,7 +166,7 @@ static void move_window(struct cursor *c, bool waited, const struct cursor_limit
 	if (l->delay)
 		window_read(&c->window, run, waited, l->now, l->cap, l->delay);
 	else
-		window_read_near(&c->window, run, waited, l->now, l->cap, l->part_max);
+		window_read_near(&c->window, run, waited, l->now, l->cap, l->part_max, l->gets);
 }
 
 /* Asks for whole parts beyond the edge as soon as the window has room for one. */
@@ -175,7 +175,7 @@ static void plan_window(struct cursor_set *set, struct cursor *c, const struct c
 {
 	uint64_t target = stop_at_others(set, c, c->next + c->window.size), begin;
 
-	p->part = window_part(&c->window, l->delay > 0, l->part_max);
+	p->part = window_part(&c->window, l->delay ? WINDOW_FAR : l->gets, l->part_max);
 	begin = max_u64(max_u64(c->edge, c->next), p->need.end);
 	if (target >= l->size)
 		target = l->size;

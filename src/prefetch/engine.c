@@ -17,6 +17,8 @@
 #define USEFUL_EXPIRES_MS 8000	     /* a reader may still come for it */
 #define TOGETHER	  (96 * MIB) /* several readers may have this much ahead in all */
 #define FAR_US		  4000	     /* a server on this machine or in this rack answers sooner */
+/* bytes per second of a loop, which then has half of a core left for others */
+#define ENOUGH 500000000
 
 static unsigned reclaim(void *arg, unsigned cells)
 {
@@ -43,6 +45,7 @@ int pf_new(const struct pf_config *config, struct pf **ret)
 	atomic_init(&pf->head_us_now, UINT32_MAX);
 	atomic_init(&pf->head_us_before, UINT32_MAX);
 	lock_init(&pf->lock, RANK_OBJMAP);
+	width_init(&pf->width, (uint64_t)ENOUGH * config->nloops);
 	lru_init(&pf->lru, budget_cells(config->budget));
 	budget_set_reclaim(config->budget, reclaim, pf);
 	*ret = pf;
@@ -58,6 +61,7 @@ void pf_free(struct pf *pf)
 	budget_set_reclaim(pf->config.budget, NULL, NULL);
 	hash_fini(&pf->objects);
 	lru_fini(&pf->lru);
+	width_fini(&pf->width);
 	lock_fini(&pf->lock);
 	free(pf->lanes);
 	free(pf);
@@ -119,18 +123,24 @@ void pf_uncount_reader(struct pf *pf, const struct active_mark *mark)
 		take_one(&pf->active_before);
 }
 
-uint64_t pf_window_cap(struct pf *pf)
+unsigned pf_readers(struct pf *pf)
 {
-	uint64_t limit = budget_limit(pf->config.budget);
 	uint32_t now = atomic_load_explicit(&pf->active_now, memory_order_relaxed);
 	uint32_t before = atomic_load_explicit(&pf->active_before, memory_order_relaxed);
 	uint32_t active = now > before ? now : before;
 
+	return active ? active : 1;
+}
+
+uint64_t pf_window_cap(struct pf *pf)
+{
+	uint64_t limit = budget_limit(pf->config.budget);
 	uint64_t total = limit / 4 * 3;
+	unsigned active = pf_readers(pf);
 
 	if (active > 1)
 		total = min_u64(total, max_u64(TOGETHER, limit / 4));
-	total = max_u64(total / (active ? active : 1), WINDOW_MIN);
+	total = max_u64(total / active, WINDOW_MIN);
 	return min_u64(pf->config.max_window, total);
 }
 

@@ -14,12 +14,14 @@
 #include "prefetch/lane.h"
 #include "prefetch/lru.h"
 #include "prefetch/prefetch.h"
+#include "prefetch/width.h"
 
 struct pf {
 	/* set at creation */
 	struct pf_config config;
 	struct lane *lanes; /* one per loop */
 	struct lru lru;
+	struct width width;
 
 	struct lock lock; /* RANK_OBJMAP */
 	/* under lock */
@@ -34,6 +36,8 @@ struct pf {
 	_Atomic bool told_unverified;
 };
 
+/* Readers that were active in this or the last second, at least one. */
+unsigned pf_readers(struct pf *pf);
 /* Most bytes that one of the sequential readers now active may have ahead. */
 uint64_t pf_window_cap(struct pf *pf);
 /* Counts a reader once a second. */

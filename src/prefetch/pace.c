@@ -4,8 +4,9 @@
  * Receiving no faster than it is read. What lies in cells between arrival and
  * reading has left the processor's caches by then; what is left in the socket
  * costs nothing. So a GET from a server that is near pauses LEAD bytes beyond the
- * readers, and large GETs need neither much memory nor cold memory. To a server
- * that is far all GETs are received at once, since that is what fills the path.
+ * readers, and large GETs need neither much memory nor cold memory. From a server
+ * that is far, or near but slow (width.c), all GETs are received at once, since
+ * that is what fills the path.
  *
  *   receiving   its position is beyond `pace`          paused
  *   paused      a reader comes nearer than LEAD / 2    receiving
@@ -22,10 +23,18 @@
 /* Of a GET that no reader is near to: its start is over when somebody comes. */
 #define FIRST MIB
 
+/* How far beyond its readers a GET is received. */
+static uint64_t lead(struct pf *pf)
+{
+	return width_gets(&pf->width) > 1 ? UINT32_MAX : LEAD;
+}
+
 uint64_t pace_start(const struct fetch *f)
 {
+	struct pf *pf = f->object->pf;
+
 	/* Of one that is verified as a whole nothing can be read before its end. */
-	if (f->source.whole || pf_far_delay(f->object->pf))
+	if (f->source.whole || pf_far_delay(pf) || lead(pf) > LEAD)
 		return UINT64_MAX;
 	return f->source.offset + FIRST;
 }
@@ -57,16 +66,17 @@ static void resume_locked(struct fetch *f)
 
 void pace_reader_locked(struct object *o, uint64_t begin, uint64_t end)
 {
+	uint64_t far = end + lead(o->pf);
 	struct list *n;
 
 	list_for_each (n, &o->fetches) {
 		struct fetch *f = list_entry(n, struct fetch, in_object);
 		uint64_t first = f->source.offset;
 
-		if (begin >= first + f->source.length || end + LEAD <= first)
+		if (begin >= first + f->source.length || far <= first)
 			continue;
-		f->pace = max_u64(f->pace, end + LEAD);
-		if (f->paused && f->paused_at <= end + LEAD / 2)
+		f->pace = max_u64(f->pace, far);
+		if (f->paused && f->paused_at <= end + (far - end) / 2)
 			resume_locked(f);
 	}
 }

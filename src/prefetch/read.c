@@ -247,11 +247,18 @@ static void plan_locked(struct pf_stream *s, struct pf_read *r, struct cursor_pl
 		.random_size = pf->config.random_size,
 		.now = clock_now(),
 		.delay = pf_far_delay(pf),
+		.gets = width_gets(&pf->width),
 	};
 
+	if (limits.delay == 0)
+		limits.part_max = width_part(&pf->width, limits.part_max);
 	cursor_read(&s->cursors, r->offset, r->len, waited, &limits, ret);
-	if (ret->sequential)
+	if (ret->sequential) {
 		pf_count_reader(pf, &cursor_at(&s->cursors, ret->cursor)->active);
+		if (limits.delay == 0)
+			width_read(&pf->width, r->len, waited, limits.now, pf_readers(pf),
+				   pf->config.part_size);
+	}
 	r->passed = ret->sequential;
 }
 

@@ -15,27 +15,26 @@
  * It is also bound by the run: a large random read that arrives in pieces looks
  * sequential while it lasts, and must not fetch much beyond its end.
  *
- * A window is fetched by two GETs at a time when the server is near, since each
- * costs it (MinIO: 0.9 ms of CPU), and by up to 32 when it is far: there a
- * single connection gives 50-90 MB/s at most, and small GETs waste less of the
- * window on bytes that are not the next ones.
+ * A window has one GET more than are needed at a time. Near, that is one, since
+ * each costs the server (MinIO: 0.9 ms of CPU), or as many as width.c has found;
+ * far, 31: there a single connection gives 50-90 MB/s at most, and small GETs
+ * waste less of the window on bytes that are not the next ones.
  *
  * So near, a window grows to two GETs of the largest size and needs no proof:
  * they are received only as the reader comes near to them (pace.c), which makes
- * a large window cost no more memory than a small one.
+ * a large window cost no more memory than a small one. Several GETs at a time are
+ * received at once, and share the size of the one.
  */
 #include "prefetch/window.h"
 
 #include "base/macro.h"
 
-#define PROVEN	   (2 * MIB)
-#define START_MAX  (4 * MIB)
-#define PARTS_NEAR 2
-#define PARTS_FAR  32
-#define PART_FAR   (2 * MIB)
-#define LONG_RUN   8
-#define DELAYS	   3
-#define FAST	   4 /* times as much at once, far from what is needed */
+#define PROVEN	  (2 * MIB)
+#define START_MAX (4 * MIB)
+#define PART_MIN  (2 * MIB) /* of several at a time */
+#define LONG_RUN  8
+#define DELAYS	  3
+#define FAST	  4 /* times as much at once, far from what is needed */
 
 static uint64_t bound_by_run(uint64_t run)
 {
@@ -97,22 +96,26 @@ void window_read(struct window *w, uint64_t run, bool waited, uint64_t now, uint
 }
 
 void window_read_near(struct window *w, uint64_t run, bool waited, uint64_t now, uint64_t cap,
-		      uint64_t part_max)
+		      uint64_t part_max, unsigned gets)
 {
-	cap = min_u64(cap, max_u64(PARTS_NEAR * part_max, WINDOW_MIN));
+	uint64_t full = (gets + 1) * window_part_near(gets, part_max);
+
+	cap = min_u64(cap, max_u64(full, WINDOW_MIN));
 	if (w->size == 0)
 		begin(w, run, now);
 	else if (w->size < cap)
-		grow_unproven(w, run, waited, now, w->size * 2);
+		grow_unproven(w, run, waited, now, w->size * (gets > 1 ? FAST : 2));
 	w->size = min_u64(w->size, cap);
 }
 
-uint64_t window_part(const struct window *w, bool far, uint64_t part_max)
+uint64_t window_part_near(unsigned gets, uint64_t part_max)
 {
-	uint64_t part = w->size / PARTS_NEAR;
+	return min_u64(max_u64(part_max / gets, PART_MIN), part_max);
+}
 
-	if (far)
-		part = min_u64(part, max_u64(w->size / PARTS_FAR, PART_FAR));
+uint64_t window_part(const struct window *w, unsigned gets, uint64_t part_max)
+{
+	uint64_t part = min_u64(w->size / 2, max_u64(w->size / (gets + 1), PART_MIN));
 
 	/* A power of two of slabs, so that parts start where slabs do. */
 	for (uint64_t p = WINDOW_MIN;; p *= 2)

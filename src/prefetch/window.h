@@ -11,6 +11,7 @@
 
 #define WINDOW_MIN  ((uint64_t)1024 * 1024)
 #define WINDOW_FREE ((uint64_t)8 * 1024 * 1024) /* grows to here without proof */
+#define WINDOW_FAR  31				/* GETs at a time from a server that is far */
 
 struct window {
 	uint64_t size;	    /* bytes to keep requested beyond the reader; 0: none */
@@ -25,13 +26,15 @@ struct window {
  */
 void window_read(struct window *w, uint64_t run, bool waited, uint64_t now, uint64_t cap,
 		 uint64_t delay);
-/* The same when the server is near: up to two GETs of `part_max`. */
-void window_read_near(struct window *w, uint64_t run, bool waited, uint64_t now, uint64_t cap,
-		      uint64_t part_max);
 /*
- * Bytes of one GET at this window. `far`: the server answers after milliseconds,
- * and many GETs at a time are needed; else few are cheaper.
+ * The same when the server is near and gives so many GETs at a time; one of them
+ * has at most `part_max` bytes.
  */
-uint64_t window_part(const struct window *w, bool far, uint64_t part_max);
+void window_read_near(struct window *w, uint64_t run, bool waited, uint64_t now, uint64_t cap,
+		      uint64_t part_max, unsigned gets);
+/* Bytes of one GET at this window; `gets` at a time, WINDOW_FAR when the server is far. */
+uint64_t window_part(const struct window *w, unsigned gets, uint64_t part_max);
+/* The same of a window of full size from a server that is near. */
+uint64_t window_part_near(unsigned gets, uint64_t part_max);
 
 #endif

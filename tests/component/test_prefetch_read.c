@@ -220,7 +220,13 @@ static void nothing(void *arg)
 	(void)arg;
 }
 
-/* A stream whose GETs pause until they are resumed; the server is known to be near. */
+static void read_in_order(struct pf_stream *s, uint64_t total)
+{
+	for (uint64_t pos = 0; pos < total; pos += 128 * KIB)
+		check_int(rig_pread(s, pos, 128 * KIB), ==, 128 * KIB);
+}
+
+/* A stream whose GETs pause until they are resumed; the server is known to be near and fast. */
 static struct pf_stream *paced(struct rig *rig)
 {
 	struct pf_stream *s;
@@ -232,6 +238,8 @@ static struct pf_stream *paced(struct rig *rig)
 	s = rig_stream(rig, "other", GIB);
 	for (uint64_t pos = 0; pf_far_delay(rig->pf); pos += 2 * MIB)
 		check_int(rig_pread(s, pos % GIB, 1), ==, 1);
+	read_in_order(s, MIB);
+	atomic_store(&rig->pf->width.known, true);
 	pf_close(s);
 	check(memory_source_drain(rig->memory));
 	memory_source_reset(rig->memory);
@@ -287,6 +295,30 @@ static void closed_in_a_pause(void)
 	rig_fini(&rig);
 }
 
+static int never_starved(void)
+{
+	return 0;
+}
+
+/* From one that is near and gives little by one connection, more at a time is asked for. */
+static void slow_connections_are_many(void)
+{
+	struct pf_stream *s;
+	struct rig rig;
+
+	rig_init(&rig, &(struct rig_config){.budget = 256 * MIB,
+					    .part_size = 32 * MIB,
+					    .script = {.pause_max_ns = NEVER,
+						       .step_delay_ns = 10 * NSEC_PER_MSEC}});
+	rig.pf->width.starved = never_starved;
+	s = rig_stream(&rig, "slow", PACED);
+	check_int(width_gets(&rig.pf->width), ==, 1);
+	read_in_order(s, PACED);
+	check_int(width_gets(&rig.pf->width), >=, 8);
+	pf_close(s);
+	rig_fini(&rig);
+}
+
 /* Delay is made up for by what is in flight: nothing waits. */
 static void far_is_not_paced(void)
 {
@@ -307,12 +339,6 @@ static void far_is_not_paced(void)
 	check_int(memory_source_served(rig.memory), ==, memory_source_asked(rig.memory));
 	pf_close(s);
 	rig_fini(&rig);
-}
-
-static void read_in_order(struct pf_stream *s, uint64_t total)
-{
-	for (uint64_t pos = 0; pos < total; pos += 128 * KIB)
-		check_int(rig_pread(s, pos, 128 * KIB), ==, 128 * KIB);
 }
 
 /* One file after the other: each has the share of a lone reader. */
@@ -347,6 +373,7 @@ int main(void)
 		TEST(arrivals_out_of_order),
 		TEST(first_cell_before_the_rest),
 		TEST(received_as_it_is_read),
+		TEST(slow_connections_are_many),
 		TEST(closed_in_a_pause),
 		TEST(far_is_not_paced),
 		TEST(closing_gives_the_share_back),

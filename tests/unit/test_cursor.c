@@ -31,6 +31,7 @@ static void model_reset(uint64_t size)
 		.limits = {.size = size,
 			   .cap = 64 * MIB,
 			   .part_max = 8 * MIB,
+			   .gets = 1,
 			   .random_size = PF_CELL},
 	};
 }

@@ -51,12 +51,37 @@ static void near_needs_no_proof(void)
 
 	for (uint64_t run = 256 * KIB; run <= 64 * MIB; run += 128 * KIB) {
 		now += 10 * NSEC_PER_MSEC; /* no faster by any window */
-		window_read_near(&w, run, true, now, CAP, part);
+		window_read_near(&w, run, true, now, CAP, part, 1);
 	}
 	check_int(w.size, ==, 2 * part);
-	check_int(window_part(&w, false, part), ==, part);
-	window_read_near(&w, 65 * MIB, true, now, 4 * MIB, part);
+	check_int(window_part(&w, 1, part), ==, part);
+	window_read_near(&w, 65 * MIB, true, now, 4 * MIB, part, 1);
 	check_int(w.size, ==, 4 * MIB);
+}
+
+static void near_and_slow_has_more_gets_of_less(void)
+{
+	static const struct {
+		unsigned gets;
+		uint64_t cap, size, part;
+	} rows[] = {
+		{1, CAP, 64 * MIB, 32 * MIB},
+		{2, CAP, 48 * MIB, 16 * MIB},
+		{8, CAP, 36 * MIB, 4 * MIB},
+		{10, CAP, 11 * (32 * MIB / 10), 2 * MIB},
+		{32, 2 * CAP, 66 * MIB, 2 * MIB},
+		{8, 24 * MIB, 24 * MIB, 2 * MIB},
+		{8, MIB, MIB, MIB},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct window w = {0};
+
+		for (uint64_t run = 256 * KIB; run <= 256 * MIB; run += 128 * KIB)
+			window_read_near(&w, run, true, now, rows[i].cap, 32 * MIB, rows[i].gets);
+		check_int(w.size, ==, rows[i].size);
+		check_int(window_part(&w, rows[i].gets, 32 * MIB), ==, rows[i].part);
+	}
 }
 
 static void grows_freely_to_8_mib(void)
@@ -186,8 +211,8 @@ static void parts(void)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct window w = {.size = rows[i].window};
 
-		check_int(window_part(&w, false, rows[i].max), ==, rows[i].near);
-		check_int(window_part(&w, true, rows[i].max), ==, rows[i].far);
+		check_int(window_part(&w, 1, rows[i].max), ==, rows[i].near);
+		check_int(window_part(&w, WINDOW_FAR, rows[i].max), ==, rows[i].far);
 	}
 }
 
@@ -197,6 +222,7 @@ int main(void)
 		TEST(starts_small),
 		TEST(run_bounds_it),
 		TEST(near_needs_no_proof),
+		TEST(near_and_slow_has_more_gets_of_less),
 		TEST(grows_freely_to_8_mib),
 		TEST(finds_bandwidth_times_delay),
 		TEST(starts_in_few_delays),
