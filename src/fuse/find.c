@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "fuse/making.h"
 #include "fuse/name.h"
 #include "fuse/negative.h"
 #include "fuse/state.h"
@@ -27,11 +28,14 @@
 static void find_step(struct find *f);
 
 /* Another client may have made the name since: only so old a "missing" counts. */
-static bool missing_counts(const struct fs *fs, uint64_t told, uint64_t since, uint64_t now)
+static bool missing_counts(const struct fs *fs, const struct dir *d, uint64_t told, uint64_t since,
+			   uint64_t now)
 {
 	uint64_t ttl = fs->config.negative_ttl;
 
-	return told >= since || (ttl != FS_TTL_MINIMAL && now - told < ttl);
+	if (ttl == FS_TTL_MINIMAL)
+		ttl = making_goes_on(d, now) ? MAKING_TRUST : 0;
+	return told >= since || now - told < ttl;
 }
 
 int find_cached_locked(struct fs *fs, struct inode *dir, const char *name, uint64_t since,
@@ -47,7 +51,7 @@ int find_cached_locked(struct fs *fs, struct inode *dir, const char *name, uint6
 		return 0;
 	}
 	if (listing_find_locked(fs, dir, name, len, now, &found, &told) &&
-	    (found.kind != FOUND_NONE || missing_counts(fs, told, since, now))) {
+	    (found.kind != FOUND_NONE || missing_counts(fs, dir->dir, told, since, now))) {
 		if (found.kind != FOUND_NONE)
 			negative_remove_locked(fs, dir, name, len);
 		return reconcile(&fs->table, dir, name, len, &found, ret);
@@ -100,6 +104,7 @@ static bool wait_for_page_locked(struct find *f, uint64_t now, struct page **ret
 {
 	char lo[NAME_LEN_MAX + 4];
 	size_t len = strlen(f->name);
+	unsigned keys;
 	bool known = itable_child(&f->fs->table, f->dir, f->name, len) != NULL;
 	struct page *p;
 
@@ -107,9 +112,10 @@ static bool wait_for_page_locked(struct find *f, uint64_t now, struct page **ret
 		return false;
 	p = listing_loading_locked(f->dir, f->name, len);
 	if (!p) {
-		if (!listing_wanted_locked(f->fs, f->dir, f->name, len, known, now, lo) ||
+		if (!listing_wanted_locked(f->fs, f->dir, f->name, len, known, now, lo, &keys) ||
 		    page_new_locked(f->fs, f->dir, lo, NULL, /* refresh= */ true, &p) < 0)
 			return false;
+		p->keys = keys;
 		*ret_start = p;
 	}
 	f->pages++;

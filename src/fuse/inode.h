@@ -43,6 +43,9 @@ struct dir {
 	uint64_t miss_since;
 	unsigned misses, skip, skip_next;
 	unsigned absent; /* lookups in a row that found nothing */
+	/* files made in it one after another: making.c */
+	uint64_t made_at, gaps_since;
+	unsigned made, missed, gaps;
 	/* where the last open was, and what was fetched beyond: fileahead.c */
 	const void *ahead_page; /* which one, never looked into */
 	size_t ahead_last, ahead_until;

@@ -77,6 +77,7 @@ int page_new_locked(struct fs *fs, struct inode *dir, const char *lo, const char
 	}
 	p->dir = inode_ref(dir);
 	p->refresh = refresh;
+	p->keys = LISTING_PAGE_KEYS;
 	p->requested = clock_now();
 	p->mute = fs->directory && token;
 	p->refs = 1;
@@ -117,7 +118,7 @@ static void retire_locked(struct fs *fs, struct page *p, struct list *dead)
 	list_append(dead, &p->lru);
 	fs->npages--;
 	fs->page_keys -= p->s3->count;
-	if (!p->refresh)
+	if (!p->refresh || p->keys < LISTING_PAGE_KEYS)
 		return;
 	d->useful = p->answers >= LISTING_ANSWERS_ENOUGH;
 	if (d->useful) {
@@ -210,7 +211,7 @@ static void ready_locked(struct fs *fs, struct page *p, struct list *waiters, st
 	if (p->err < 0 || !s3 || (s3->unordered && !p->order) || (s3->truncated && s3->count == 0))
 		p->mute = true;
 	p->dir->dir->unordered = s3 && s3->unordered;
-	if (s3)
+	if (s3 && p->keys == LISTING_PAGE_KEYS)
 		p->dir->dir->big = s3->truncated || p->lo[0] || p->token;
 	if (s3 && s3->count > 0)
 		itable_confirm(p->dir, p->expires);
@@ -296,7 +297,7 @@ void page_start(struct page *p)
 		.delimiter = true,
 		.token = p->token,
 		.start_after = p->start_after,
-		.max_keys = LISTING_PAGE_KEYS,
+		.max_keys = p->keys,
 	};
 	s3_list(p->fs->config.client, loop_current(), &page_ref(p)->call);
 }
@@ -316,7 +317,7 @@ static void forget_in(struct page *p, const char *name, size_t len)
 {
 	char **more, *copy;
 
-	if (p->spoiled)
+	if (!page_speaks_locked(p, name, len))
 		return;
 	if (p->nunknown == UNKNOWN_MAX) {
 		p->mute = p->spoiled = true;

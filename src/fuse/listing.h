@@ -42,6 +42,7 @@ struct page {
 	char *token;	   /* continuation token, NULL: from `lo` */
 	char *start_after; /* key of `lo`, NULL: from the start, or by token */
 	bool refresh;	   /* made for lookups, not by readdir */
+	unsigned keys;	   /* LISTING_PAGE_KEYS, or few: only for names about to be made */
 	uint64_t requested;
 
 	_Atomic unsigned refs;
@@ -109,10 +110,10 @@ struct page *listing_loading_locked(struct inode *dir, const char *name, size_t 
 void listing_note_locked(struct inode *dir, bool found);
 /*
  * Counts a lookup that memory could not answer; true when the next thing to do
- * is a page from *ret_lo (NAME_LEN_MAX + 4 bytes) instead of this one name.
+ * is a page of *ret_keys from *ret_lo (NAME_LEN_MAX + 4 bytes) instead of this one name.
  */
 bool listing_wanted_locked(const struct fs *fs, struct inode *dir, const char *name, size_t len,
-			   bool known, uint64_t now, char *ret_lo);
+			   bool known, uint64_t now, char *ret_lo, unsigned *ret_keys);
 /* Lookups in directories beside this one came thick: here they will too. */
 bool listing_likely_locked(const struct inode *dir);
 /* Requests what listing_find_locked put aside. On a loop thread, no lock held. */

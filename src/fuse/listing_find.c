@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "fuse/making.h"
 #include "fuse/name.h"
 #include "fuse/state.h"
 
@@ -216,10 +217,13 @@ bool listing_likely_locked(const struct inode *dir)
 
 void listing_note_locked(struct inode *dir, bool found)
 {
-	if (found)
+	if (found) {
 		dir->dir->absent = 0;
-	else if (dir->dir->absent < ABSENT_ENOUGH)
+		return;
+	}
+	if (dir->dir->absent < ABSENT_ENOUGH)
 		dir->dir->absent++;
+	making_missed(dir->dir);
 }
 
 /* Who makes files asks for names that are not there, each anew: a page answers one of them. */
@@ -229,7 +233,7 @@ static bool names_are_new(const struct fs *fs, const struct dir *d)
 }
 
 bool listing_wanted_locked(const struct fs *fs, struct inode *dir, const char *name, size_t len,
-			   bool known, uint64_t now, char *ret_lo)
+			   bool known, uint64_t now, char *ret_lo, unsigned *ret_keys)
 {
 	struct dir *d = dir->dir;
 
@@ -238,6 +242,12 @@ bool listing_wanted_locked(const struct fs *fs, struct inode *dir, const char *n
 		d->misses = 0;
 	}
 	d->misses++;
+	*ret_keys = LISTING_PAGE_KEYS;
+	if (!known && !d->unordered && names_are_new(fs, d) && making_goes_on(d, now)) {
+		name_before(name, len, ret_lo);
+		*ret_keys = making_page_keys(d, now);
+		return loading(d) < LOADING_MAX;
+	}
 	if (d->skip > 0) {
 		d->skip--;
 		return false;

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "fuse/attr.h"
 #include "fuse/find.h"
+#include "fuse/making.h"
 #include "fuse/name.h"
 #include "fuse/reply.h"
 #include "fuse/request.h"
@@ -103,6 +104,8 @@ static int lookup_now_locked(struct fs *fs, uint64_t parent, const char *name,
 		attr_entry_locked(fs, i, e);
 	} else if (r == -EAGAIN) {
 		*ret_dir = inode_ref(dir);
+	} else if (r == -ENOENT) {
+		making_missed(dir->dir);
 	}
 	return r;
 }

@@ -35,6 +35,7 @@
 #include "fuse/find.h"
 #include "fuse/handle.h"
 #include "fuse/lookup.h"
+#include "fuse/making.h"
 #include "fuse/name.h"
 #include "fuse/reply.h"
 #include "fuse/request.h"
@@ -411,6 +412,7 @@ static int add_locked(struct fs *fs, uint64_t parent, const char *name, int flag
 		return r;
 	i->expires = fs_expiry(fs);
 	find_changed_locked(fs, dir, name, len);
+	making_file(dir->dir, clock_now());
 	*ret = i;
 	return 0;
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many requests things cost, counted by s3d."""
 
+import concurrent.futures
 import errno
 import mmap
 import os
@@ -174,9 +175,58 @@ def test_new_names_cost_one_list_of_few_keys_each(mnt, bucket, server):
     with server.counting() as n:
         for i in range(100):
             (mnt / f"d/new{i:03d}").write_bytes(b"1")
-    # the directory itself is looked up again each second
-    assert n[PUT] == 100 and n[HEAD] == 0 and n[LIST] <= 105, n
-    assert n["bytes_out"] < 150 * KIB, n
+    # one each until files are seen to be made, then a few each second
+    assert n[PUT] == 100 and n[HEAD] == 0 and n[LIST] <= 30, n
+    assert n["bytes_out"] < 50 * KIB, n
+
+
+@pytest.mark.limit(60)
+def test_four_hundred_files_by_eight_writers_are_a_put_each(mnt, server):
+    os.mkdir(mnt / "d")
+
+    def save(k):
+        for i in range(50):
+            (mnt / f"d/w{k}-{i:03d}").write_bytes(b"x" * 100 * KIB)
+
+    begin = time.monotonic()
+    with server.counting() as n:
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(save, range(8)))
+    seconds = time.monotonic() - begin
+    assert n[PUT] == 400 and n[CREATE] == n[HEAD] == 0, n
+    assert n[LIST] <= 24 + 12 * seconds, n
+
+
+@pytest.mark.limit(60)
+def test_names_at_random_places_cost_one_list_of_few_keys_each(mnt, bucket, server):
+    bucket.put_many((f"d/{i:04d}", b"1") for i in range(0, 3000, 3))
+    names = [f"d/{i:04d}" for i in range(1, 3000, 3)]
+    random.Random(1).shuffle(names)
+    with server.counting() as n:
+        for name in names[:200]:
+            (mnt / name).write_bytes(b"1")
+    assert n[PUT] == 200 and n[HEAD] == 0 and n[LIST] <= 220, n
+    assert n["bytes_out"] < 600 * KIB, n
+
+
+def test_where_files_are_made_others_are_seen_within_a_second(mnt, bucket):
+    for i in range(20):
+        (mnt / f"d{i:02d}").write_bytes(b"1")
+    bucket.put("other", b"1")
+    begin = time.monotonic()
+    while not os.path.exists(mnt / "other"):
+        (mnt / f"e{time.monotonic_ns()}").write_bytes(b"1")
+    assert time.monotonic() - begin < 2
+
+
+def test_who_waits_for_a_file_of_others_sees_it_at_once(mnt, bucket):
+    """Files were made beside it, and then it was looked for, again and again."""
+    for i in range(20):
+        (mnt / f"d{i:02d}").write_bytes(b"1")
+    for _ in range(20):
+        assert not os.path.exists(mnt / "other")
+    bucket.put("other", b"1")
+    assert os.path.exists(mnt / "other")
 
 
 @pytest.mark.parametrize("siblings", [0, 3, 20])

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "fuse/making.h"
+
+#include "base/clock.h"
+#include "fuse/inode.h"
+
+#define MADE_ENOUGH 8
+#define PAUSE_MAX   NSEC_PER_SEC /* between two of them */
+/* Eight programs that each look twice before they make a file, as cp does. */
+#define MISSED_MAX 16
+#define KEYS_FEW   4
+#define KEYS_MORE  64 /* MinIO: 2 ms more */
+#define GAPS_FEW   2
+#define GAPS_MANY  16 /* in a second: names at random places of a large directory */
+
+void making_file(struct dir *d, uint64_t now)
+{
+	if (now - d->made_at > PAUSE_MAX)
+		d->made = 0;
+	if (d->made < MADE_ENOUGH)
+		d->made++;
+	d->made_at = now;
+	d->missed = 0;
+}
+
+void making_missed(struct dir *d)
+{
+	if (++d->missed > MISSED_MAX)
+		d->made = d->missed = 0;
+}
+
+bool making_goes_on(const struct dir *d, uint64_t now)
+{
+	return d->made >= MADE_ENOUGH && now - d->made_at <= PAUSE_MAX;
+}
+
+unsigned making_page_keys(struct dir *d, uint64_t now)
+{
+	if (now - d->gaps_since > MAKING_TRUST) {
+		d->gaps_since = now;
+		d->gaps = 0;
+	}
+	d->gaps++;
+	return d->gaps > GAPS_FEW && d->gaps <= GAPS_MANY ? KEYS_MORE : KEYS_FEW;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Directories in which files are being made, one after another. The kernel holds
+ * such a directory's lock while it asks for the next new name, so that one question
+ * to the server per file is what they all wait for, however many programs write. So
+ * there a "missing" that a page has told within the last second counts for new names,
+ * and pages of few keys are asked for, which tell of the gap that a name falls into.
+ * All under fs->lock.
+ */
+#ifndef FUSE_MAKING_H
+#define FUSE_MAKING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* How long another client's new file may stay unseen in such a directory. */
+#define MAKING_TRUST NSEC_PER_SEC
+
+struct dir;
+
+/* A file was made in it; a lookup in it found nothing. */
+void making_file(struct dir *d, uint64_t now);
+void making_missed(struct dir *d);
+bool making_goes_on(const struct dir *d, uint64_t now);
+/* How many keys the next page there should have; counts it. */
+unsigned making_page_keys(struct dir *d, uint64_t now);
+
+#endif
