@@ -175,7 +175,7 @@ static void plan_window(struct cursor_set *set, struct cursor *c, const struct c
 {
 	uint64_t target = stop_at_others(set, c, c->next + c->window.size), begin;
 
-	p->part = window_part(&c->window, l->delay ? WINDOW_FAR : l->gets, l->part_max);
+	p->part = window_part(&c->window, l->gets, l->part_max);
 	begin = max_u64(max_u64(c->edge, c->next), p->need.end);
 	if (target >= l->size)
 		target = l->size;

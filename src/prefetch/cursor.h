@@ -48,7 +48,7 @@ struct cursor_limits {
 	uint64_t random_size; /* unit of a lone read */
 	uint64_t now;	      /* base/clock.h */
 	uint64_t delay;	      /* ns until a server that is far answers; 0: it is near */
-	unsigned gets;	      /* at a time when it is near */
+	unsigned gets;	      /* at a time */
 };
 
 struct extent {

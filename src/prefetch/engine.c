@@ -13,10 +13,11 @@
 #include "base/clock.h"
 #include "prefetch/window.h"
 
-#define PASSED_EXPIRES_MS 4000	     /* the kernel has it as well */
-#define USEFUL_EXPIRES_MS 8000	     /* a reader may still come for it */
-#define TOGETHER	  (96 * MIB) /* several readers may have this much ahead in all */
-#define FAR_US		  4000	     /* a server on this machine or in this rack answers sooner */
+#define PASSED_EXPIRES_MS 4000		       /* the kernel has it as well */
+#define USEFUL_EXPIRES_MS 8000		       /* a reader may still come for it */
+#define TOGETHER	  (96 * MIB)	       /* several readers may have this much ahead in all */
+#define VERY_FAR_NS	  (40 * NSEC_PER_MSEC) /* more must be under way */
+#define FAR_US		  4000 /* a server on this machine or in this rack answers sooner */
 /* bytes per second of a loop, which then has half of a core left for others */
 #define ENOUGH 500000000
 
@@ -136,10 +137,10 @@ uint64_t pf_window_cap(struct pf *pf)
 {
 	uint64_t limit = budget_limit(pf->config.budget);
 	uint64_t total = limit / 4 * 3;
-	unsigned active = pf_readers(pf);
+	unsigned active = pf_readers(pf), share = pf_far_delay(pf) < VERY_FAR_NS ? 4 : 2;
 
 	if (active > 1)
-		total = min_u64(total, max_u64(TOGETHER, limit / 4));
+		total = min_u64(total, max_u64(TOGETHER, limit / share));
 	total = max_u64(total / active, WINDOW_MIN);
 	return min_u64(pf->config.max_window, total);
 }

@@ -234,6 +234,14 @@ static struct run need_of(const struct cursor_plan *p)
 	return need;
 }
 
+/* Far, all readers together have so many at a time, but for the next one of each. */
+static unsigned far_gets(unsigned readers)
+{
+	unsigned each = WINDOW_FAR / readers;
+
+	return each > 2 ? each - 1 : 1;
+}
+
 static void plan_locked(struct pf_stream *s, struct pf_read *r, struct cursor_plan *ret)
 {
 	struct object *o = s->object;
@@ -247,11 +255,13 @@ static void plan_locked(struct pf_stream *s, struct pf_read *r, struct cursor_pl
 		.random_size = pf->config.random_size,
 		.now = clock_now(),
 		.delay = pf_far_delay(pf),
-		.gets = width_gets(&pf->width),
+		.gets = far_gets(pf_readers(pf)),
 	};
 
-	if (limits.delay == 0)
+	if (limits.delay == 0) {
 		limits.part_max = width_part(&pf->width, limits.part_max);
+		limits.gets = width_gets(&pf->width);
+	}
 	cursor_read(&s->cursors, r->offset, r->len, waited, &limits, ret);
 	if (ret->sequential) {
 		pf_count_reader(pf, &cursor_at(&s->cursors, ret->cursor)->active);

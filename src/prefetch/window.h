@@ -11,7 +11,7 @@
 
 #define WINDOW_MIN  ((uint64_t)1024 * 1024)
 #define WINDOW_FREE ((uint64_t)8 * 1024 * 1024) /* grows to here without proof */
-#define WINDOW_FAR  31				/* GETs at a time from a server that is far */
+#define WINDOW_FAR  32				/* GETs of all readers from a server that is far */
 
 struct window {
 	uint64_t size;	    /* bytes to keep requested beyond the reader; 0: none */
