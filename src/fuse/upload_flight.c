@@ -4,6 +4,7 @@
 
 #include "base/macro.h"
 
+#define SLOW_CONNECTION 100000000 /* many more are tried at once */
 #define FAST_CONNECTION 150000000 /* bytes per second, twice what S3 gives */
 
 void flight_init(struct flight *f, unsigned least)
@@ -28,7 +29,7 @@ static void judge(struct flight *f, uint64_t rate)
 	switch (climb_judge(&f->climb, rate)) {
 	case CLIMB_UP:
 		f->before = f->parts;
-		f->parts *= 2;
+		f->parts *= rate / f->parts < SLOW_CONNECTION ? 4 : 2;
 		break;
 	case CLIMB_BACK:
 		f->parts = f->before;

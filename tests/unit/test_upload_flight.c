@@ -43,8 +43,8 @@ static void finds_how_many_fill_the_line(void)
 		uint64_t line_mb, connection_mb;
 		unsigned least, most;
 	} rows[] = {
-		{1000, 1000, 4, 2}, /* each is fast: no trial */
-		{500, 500, 4, 4},   {300, 80, 4, 4},	{600, 80, 8, 8},
+		{1000, 1000, 4, 1}, /* each is fast: no trial */
+		{500, 500, 4, 2},   {300, 80, 4, 4},	{600, 80, 8, 8},
 		{1000, 80, 16, 16}, {3000, 80, 32, 32}, {10, 1, 16, 16},
 	};
 
@@ -58,7 +58,7 @@ static void finds_how_many_fill_the_line(void)
 		printf("# %" PRIu64 " MB/s by connections of %" PRIu64 ": %u, at most %u\n",
 		       rows[i].line_mb, rows[i].connection_mb, n, most);
 		check_int(n, >=, rows[i].least);
-		check_int(most, <=, rows[i].most * 2); /* it has to try more */
+		check_int(most, <=, rows[i].most * 4); /* it has to try more */
 	}
 }
 
