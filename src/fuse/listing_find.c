@@ -243,7 +243,8 @@ bool listing_wanted_locked(const struct fs *fs, struct inode *dir, const char *n
 	}
 	d->misses++;
 	*ret_keys = LISTING_PAGE_KEYS;
-	if (!known && !d->unordered && names_are_new(fs, d) && making_goes_on(d, now)) {
+	if (!known && !d->unordered && fs->config.negative_ttl == FS_TTL_MINIMAL &&
+	    making_goes_on(d, now)) {
 		name_before(name, len, ret_lo);
 		*ret_keys = making_page_keys(d, now);
 		return loading(d) < LOADING_MAX;

@@ -14,6 +14,12 @@
 #define GAPS_FEW   2
 #define GAPS_MANY  16 /* in a second: names at random places of a large directory */
 
+void making_begins(struct dir *d, uint64_t now)
+{
+	d->made = MADE_ENOUGH;
+	d->made_at = now;
+}
+
 void making_file(struct dir *d, uint64_t now)
 {
 	if (now - d->made_at > PAUSE_MAX)

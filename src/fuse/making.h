@@ -19,6 +19,8 @@
 
 struct dir;
 
+/* It was made just now, by mkdir: files will be made in it. */
+void making_begins(struct dir *d, uint64_t now);
 /* A file was made in it; a lookup in it found nothing. */
 void making_file(struct dir *d, uint64_t now);
 void making_missed(struct dir *d);

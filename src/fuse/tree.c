@@ -14,6 +14,7 @@
 #include "fuse/attr.h"
 #include "fuse/find.h"
 #include "fuse/lookup.h"
+#include "fuse/making.h"
 #include "fuse/name.h"
 #include "fuse/reply.h"
 #include "fuse/request.h"
@@ -23,6 +24,7 @@ static int mkdir_locked(struct fs *fs, uint64_t parent, const char *name,
 			struct fuse_entry_param *e)
 {
 	struct inode *dir = itable_get(&fs->table, parent), *i;
+	uint64_t now = clock_now();
 	size_t len = strlen(name);
 	int r = name_check(name);
 
@@ -39,6 +41,8 @@ static int mkdir_locked(struct fs *fs, uint64_t parent, const char *name,
 		return r;
 	i->expires = fs_expiry(fs);
 	find_changed_locked(fs, dir, name, len);
+	making_file(dir->dir, now);
+	making_begins(i->dir, now);
 	i->nlookup++;
 	attr_entry_locked(fs, i, e);
 	return 0;

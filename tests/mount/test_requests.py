@@ -198,6 +198,20 @@ def test_four_hundred_files_by_eight_writers_are_a_put_each(mnt, server):
 
 
 @pytest.mark.limit(60)
+def test_tree_copied_into_the_mount_costs_few_lists(mnt, server, tmp_path):
+    for k in range(20):
+        os.mkdir(tmp_path / f"d{k}")
+        for i in range(10):
+            (tmp_path / f"d{k}/f{i}").write_bytes(b"%d" % i)
+    begin = time.monotonic()
+    with server.counting() as n:
+        run("cp", "-r", tmp_path, mnt / "t", check=True, timeout=40)
+    seconds = time.monotonic() - begin
+    # one for each directory, some for the first ones, more when its second is over
+    assert n[PUT] == 200 and n[HEAD] == 0 and n[LIST] <= 20 + 20 + 21 * seconds, n
+
+
+@pytest.mark.limit(60)
 def test_names_at_random_places_cost_one_list_of_few_keys_each(mnt, bucket, server):
     bucket.put_many((f"d/{i:04d}", b"1") for i in range(0, 3000, 3))
     names = [f"d/{i:04d}" for i in range(1, 3000, 3)]
