@@ -172,7 +172,7 @@ struct page *listing_loading_locked(struct inode *dir, const char *name, size_t 
 	list_for_each (n, &dir->dir->pages) {
 		struct page *p = list_entry(n, struct page, dir_node);
 
-		if (!p->ready && !p->mute &&
+		if (!p->ready && !p->mute && p->keys == LISTING_PAGE_KEYS &&
 		    (!p->lo[0] || name_cmp(name, len, p->lo, strlen(p->lo)) > 0))
 			return p;
 	}
