@@ -26,10 +26,14 @@ static void begin_period(struct flight *f, uint64_t now)
 
 static void judge(struct flight *f, uint64_t rate)
 {
+	unsigned step = rate / f->parts < SLOW_CONNECTION ? 4 : 2;
+
+	if (f->parts == f->least) /* a busy server's rate varies by a sixth, and is no gain */
+		rate += rate / 4;
 	switch (climb_judge(&f->climb, rate)) {
 	case CLIMB_UP:
 		f->before = f->parts;
-		f->parts *= rate / f->parts < SLOW_CONNECTION ? 4 : 2;
+		f->parts *= step;
 		break;
 	case CLIMB_BACK:
 		f->parts = f->before;

@@ -62,6 +62,30 @@ static void finds_how_many_fill_the_line(void)
 	}
 }
 
+/* A server that is all the machine can give: 360 MB/s, a sixth more or less each time. */
+static void what_varies_is_no_gain(void)
+{
+	static const unsigned percent[] = {100, 84, 116, 90, 97, 112, 85, 116, 95};
+	uint64_t now = NSEC_PER_SEC;
+	struct flight f;
+	unsigned round = 0, climbed = 0, before;
+
+	flight_init(&f, LEAST);
+	while (now < 60 * NSEC_PER_SEC) {
+		before = f.parts;
+		for (unsigned i = 0; i < before; i++) {
+			now += PART * 100 / percent[round % ARRAY_SIZE(percent)] * NSEC_PER_SEC /
+			       360000000;
+			flight_held(&f);
+			flight_sent(&f, PART, now, MOST);
+		}
+		round++;
+		climbed += f.parts > 4 * LEAST;
+	}
+	printf("# %u periods, %u beyond what was tried first\n", round, climbed);
+	check_int(climbed, ==, 0);
+}
+
 static void few_parts_find_it(void)
 {
 	struct flight f;
@@ -96,6 +120,7 @@ int main(void)
 {
 	return test_run((struct test[]){
 		TEST(finds_how_many_fill_the_line),
+		TEST(what_varies_is_no_gain),
 		TEST(few_parts_find_it),
 		TEST(a_slow_writer_needs_no_more),
 		TEST(no_more_than_others_leave),
