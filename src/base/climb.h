@@ -8,10 +8,13 @@
  *
  *   phase     a period is over                          becomes
  *   MEASURE   note its rate, double                     TRY
- *   TRY       faster by an eighth: note, double again   TRY
- *   TRY       not faster, for the second time: back     SETTLED
- *   SETTLED   PROBE_NS have passed                      MEASURE
+ *   TRY       faster by half: note, double again        TRY
+ *   TRY       else, in the mean of this period and
+ *             the next: faster by an eighth, likewise   TRY
+ *                       not faster: back                SETTLED
+ *   SETTLED   3 s have passed                           MEASURE
  *
+ * Each trial that was for nothing doubles the time until the next, up to 48 s.
  * The first period after each step up does not count: what it added is on its way.
  * Who gets no faster by more at a time waits for the bandwidth, not for the delay:
  * more would only cost memory. So the level finds bandwidth times delay, or the
@@ -30,9 +33,10 @@ enum climb_advice { CLIMB_STAY, CLIMB_UP, CLIMB_BACK };
 struct climb {
 	uint64_t since; /* what was done when this period began, and when that was */
 	uint64_t since_ns;
-	uint64_t rate; /* per second, on the level below */
+	uint64_t rate;	/* per second, on the level below */
+	uint64_t doubt; /* what the period before gave on this level; 0: it is the first */
 	uint8_t phase;
-	uint8_t misses; /* periods in a row in which this level was no better than that */
+	uint8_t failed; /* trials in a row that were for nothing, up to a limit */
 	bool filling;	/* in this period what the last step added is still on its way */
 };
 
@@ -44,5 +48,14 @@ uint64_t climb_rate(const struct climb *c, uint64_t done, uint64_t now);
 enum climb_advice climb_judge(struct climb *c, uint64_t rate);
 /* The level went up from one that gave `rate`; climb_judge says it when it advises to. */
 void climb_up(struct climb *c, uint64_t rate);
+
+/* The level went back to the one below; climb_judge says it when it advises to. */
+void climb_back(struct climb *c);
+
+/* This period is the first on its level. */
+static inline bool climb_is_filling(const struct climb *c)
+{
+	return c->phase == CLIMB_TRY && c->filling;
+}
 
 #endif

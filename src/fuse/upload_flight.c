@@ -28,6 +28,12 @@ static void judge(struct flight *f, uint64_t rate)
 {
 	unsigned step = rate / f->parts < SLOW_CONNECTION ? 4 : 2;
 
+	if (climb_is_filling(&f->climb) && rate < f->base) {
+		climb_back(&f->climb); /* more parts at once end sooner, or not at all */
+		f->parts = f->before;
+		return;
+	}
+	f->base = rate;
 	if (f->parts == f->least) /* a busy server's rate varies by a sixth, and is no gain */
 		rate += rate / 4;
 	switch (climb_judge(&f->climb, rate)) {
@@ -54,12 +60,18 @@ static void end_period(struct flight *f, uint64_t now)
 	begin_period(f, now);
 }
 
+/* What all steps are compared with is measured for longer: parts end in bursts. */
+static unsigned period_parts(const struct flight *f)
+{
+	return f->parts == f->least ? 2 * f->parts : f->parts;
+}
+
 void flight_sent(struct flight *f, uint64_t bytes, uint64_t now, unsigned most)
 {
 	f->bytes += bytes;
 	if (f->climb.since_ns == 0)
 		begin_period(f, now);
-	else if (++f->count >= f->parts)
+	else if (++f->count >= period_parts(f))
 		end_period(f, now);
 	if (f->parts > most)
 		f->parts = most > f->least ? most : f->least;

@@ -22,6 +22,7 @@ struct flight {
 	unsigned count; /* parts sent in this period */
 	bool held;	/* the writer waited for its turn in it */
 	uint64_t bytes; /* sent in all */
+	uint64_t base;	/* bytes per second in the last period that was judged */
 	struct climb climb;
 };
 

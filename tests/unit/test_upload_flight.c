@@ -68,7 +68,7 @@ static void what_varies_is_no_gain(void)
 	static const unsigned percent[] = {100, 84, 116, 90, 97, 112, 85, 116, 95};
 	uint64_t now = NSEC_PER_SEC;
 	struct flight f;
-	unsigned round = 0, climbed = 0, before;
+	unsigned round = 0, climbed = 0, trials = 0, before;
 
 	flight_init(&f, LEAST);
 	while (now < 60 * NSEC_PER_SEC) {
@@ -81,9 +81,13 @@ static void what_varies_is_no_gain(void)
 		}
 		round++;
 		climbed += f.parts > 4 * LEAST;
+		trials += f.parts > before;
 	}
-	printf("# %u periods, %u beyond what was tried first\n", round, climbed);
+	printf("# %u periods, %u trials, %u periods beyond what was tried first\n", round, trials,
+	       climbed);
 	check_int(climbed, ==, 0);
+	check_int(trials, >=, 2);
+	check_int(trials, <=, 5); /* after 3, 6, 12, 24 s */
 }
 
 static void few_parts_find_it(void)
