@@ -157,8 +157,6 @@ class Campaign:
                 self.results.append({"server": server.name, "latency_ms": line.ms,
                                      "connection_mb_s": line.mb_s,
                                      "workload": workload.name, "peer": name, "runs": runs})
-        if not workload.data:
-            server.client().delete("w")
 
     def _runs(self, server, line, workload, bad, cells):
         for run in range(self.options.runs):
@@ -172,6 +170,8 @@ class Campaign:
                     figures = self._measure(server, peer, workload)
                 except BenchError as e:
                     figures = {"failed": str(e)}
+                if not workload.data:  # the next one finds the server as this one did
+                    server.client().delete("w")
                 cells.setdefault(peer.name, []).append(figures)
                 self.progress.step(self._describe(server, line, workload, peer, figures))
 

@@ -148,7 +148,7 @@ class S3d(Server):
         port_file.unlink(missing_ok=True)
         env = procs.clean_env(self.keys)
         self.child = procs.start(
-            [self.program, "--memory", "--etag", "crc", "--listen", "127.0.0.1:0",
+            [self.program, "--memory", "--reuse", "--etag", "crc", "--listen", "127.0.0.1:0",
              "--port-file", port_file, "--bucket", BUCKET], env, self.work / "s3d.log")
         procs.wait_for("s3d", lambda: port_file.exists() and port_file.read_text().strip(),
                        self.child)

@@ -16,13 +16,16 @@
 #define ARENA_SIZE  ((uint64_t)1 << 62)
 #define ARENA_ALIGN 4096u
 
-int arena_init(struct arena *a)
+int arena_init(struct arena *a, bool reuse)
 {
-	a->fd = memfd_create("s3d-arena", MFD_CLOEXEC);
-	if (a->fd < 0)
-		return -errno;
-	if (ftruncate(a->fd, (off_t)ARENA_SIZE) < 0)
-		return -errno;
+	a->reuse = reuse;
+	for (unsigned i = 0; i < ARENA_FILES; i++) {
+		a->fds[i] = memfd_create("s3d-arena", MFD_CLOEXEC);
+		if (a->fds[i] < 0)
+			return -errno;
+		if (ftruncate(a->fds[i], (off_t)ARENA_SIZE) < 0)
+			return -errno;
+	}
 	pthread_mutex_init(&a->lock, NULL);
 	a->pattern_off = arena_reserve(a, PATTERN_PERIOD + PATTERN_RUN);
 	return 0;
@@ -30,8 +33,14 @@ int arena_init(struct arena *a)
 
 void arena_fini(struct arena *a)
 {
-	close(a->fd);
+	for (unsigned i = 0; i < ARENA_FILES; i++)
+		close(a->fds[i]);
 	pthread_mutex_destroy(&a->lock);
+}
+
+int arena_fd(const struct arena *a, uint64_t off)
+{
+	return a->fds[mix64(off) % ARENA_FILES];
 }
 
 uint64_t arena_reserve(struct arena *a, uint64_t len)
@@ -56,6 +65,34 @@ static struct blob *blob_alloc(enum blob_kind kind, uint64_t len)
 	return b;
 }
 
+/* Memory of a blob of this length that is gone and that nobody has read. */
+static bool take_spare(struct arena *a, uint64_t len, uint64_t *ret_off)
+{
+	WITH_LOCK(&a->lock);
+
+	for (unsigned i = a->nspares; i-- > 0;) {
+		if (a->spares[i].len != len)
+			continue;
+		*ret_off = a->spares[i].off;
+		a->spares[i] = a->spares[--a->nspares];
+		return true;
+	}
+	return false;
+}
+
+/* False: it shares pages with others, was read, or there are enough. */
+static bool keep_spare(struct arena *a, const struct blob *b)
+{
+	if (!a->reuse || b->read || b->off % ARENA_ALIGN || b->len % ARENA_ALIGN)
+		return false;
+	WITH_LOCK(&a->lock);
+	if (a->nspares == SPARES_MAX)
+		return false;
+	a->spares[a->nspares].off = b->off;
+	a->spares[a->nspares++].len = b->len;
+	return true;
+}
+
 int blob_new_arena(struct arena *a, uint64_t off, uint64_t len, bool discard, struct blob **ret)
 {
 	struct blob *b = blob_alloc(BLOB_ARENA, len);
@@ -63,9 +100,10 @@ int blob_new_arena(struct arena *a, uint64_t off, uint64_t len, bool discard, st
 	if (!b)
 		return -ENOMEM;
 	b->arena = a;
-	b->off = off == UINT64_MAX ? arena_reserve(a, len) : off;
 	b->discard = discard;
 	b->alone = off == UINT64_MAX;
+	if (!take_spare(a, len, &b->off))
+		b->off = b->alone ? arena_reserve(a, len) : off;
 	*ret = b;
 	return 0;
 }
@@ -121,15 +159,16 @@ static void punch(const struct blob *b)
 		(b->off + b->len + (b->alone ? ARENA_ALIGN - 1 : 0)) / ARENA_ALIGN * ARENA_ALIGN;
 
 	if (start < end)
-		(void)fallocate(b->arena->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-				(off_t)start, (off_t)(end - start));
+		(void)fallocate(arena_fd(b->arena, b->off),
+				FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)start,
+				(off_t)(end - start));
 }
 
 void blob_unref(struct blob *b)
 {
 	if (!b || atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	if (b->kind == BLOB_ARENA && b->len && !b->discard)
+	if (b->kind == BLOB_ARENA && b->len && !b->discard && !keep_spare(b->arena, b))
 		punch(b);
 	if (b->temp && b->path)
 		(void)unlink(b->path);
@@ -162,7 +201,7 @@ int blob_write(struct blob *b, uint64_t pos, const void *data, size_t len)
 	if (b->discard)
 		return 0;
 	if (b->kind == BLOB_ARENA)
-		return write_all(b->arena->fd, data, len, b->off + pos);
+		return write_all(arena_fd(b->arena, b->off), data, len, b->off + pos);
 	return write_all(b->fd, data, len, pos);
 }
 
@@ -211,7 +250,8 @@ static int pattern_fill_locked(struct arena *a, uint64_t end)
 	while (a->pattern_len < end) {
 		uint64_t at = a->pattern_len % PATTERN_PERIOD;
 		size_t n = MIN(PATTERN_PERIOD - at, end - a->pattern_len);
-		int r = write_all(a->fd, (const char *)w + at, n, a->pattern_off + a->pattern_len);
+		int r = write_all(a->fds[0], (const char *)w + at, n,
+				  a->pattern_off + a->pattern_len);
 
 		if (r < 0)
 			return r;

@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Where object bytes are: extents of one sparse memory file (the arena), files
- * of a folder, or a fixed pattern for generated objects.
+ * Where object bytes are: extents of sparse memory files (the arena), files of a
+ * folder, or a fixed pattern for generated objects. The arena has several files
+ * because the kernel lets one thread at a time write to each.
  *
- * An arena extent is never used twice: its pages are given back when the blob
- * is freed, its addresses are not. So a reader that holds a reference never
- * sees another object's bytes, and an extent that is never written (--discard)
- * reads as zeros and costs nothing.
+ * An arena extent that was read is never used twice: its pages are given back
+ * when the blob is freed, its addresses are not. So a reader that holds a
+ * reference, or a socket that holds pages, never sees another object's bytes,
+ * and an extent that is never written (--discard) reads as zeros and costs
+ * nothing. With --reuse, what was never read is written again by a blob of the
+ * same length: fresh memory costs more than all the rest of an upload.
  */
 
 #ifndef S3D_BLOB_H
 #define S3D_BLOB_H
+
+#define ARENA_FILES 4
+#define SPARES_MAX  1024 /* extents kept by --reuse: 8 GiB in parts of 8 MiB */
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -39,25 +45,33 @@ struct blob {
 
 	/* atomic */
 	atomic_uint refs;
+	atomic_bool read; /* somebody was told where the bytes are */
 };
 
 struct arena {
 	/* set at creation */
-	int fd;
+	int fds[ARENA_FILES]; /* the pattern is in the first */
+	bool reuse;
 
 	/* under lock */
 	pthread_mutex_t lock;
 	uint64_t next;
+	struct {
+		uint64_t off, len;
+	} spares[SPARES_MAX];
+	unsigned nspares;
 	uint64_t pattern_off, pattern_len; /* what is filled */
 };
 
-must_check int arena_init(struct arena *a);
+must_check int arena_init(struct arena *a, bool reuse);
 void arena_fini(struct arena *a);
 
+/* The file of an extent that begins at `off`. */
+int arena_fd(const struct arena *a, uint64_t off);
 /* Address space for `len` bytes. */
 uint64_t arena_reserve(struct arena *a, uint64_t len);
 
-/* At arena_reserve()d addresses, or fresh ones if off is UINT64_MAX. */
+/* At arena_reserve()d addresses, or fresh ones if off is UINT64_MAX; elsewhere with reuse. */
 must_check int blob_new_arena(struct arena *a, uint64_t off, uint64_t len, bool discard,
 			      struct blob **ret);
 /* A new temporary file in `dir`. */

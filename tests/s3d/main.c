@@ -55,7 +55,7 @@ static int take_credentials(struct server *s)
 
 static int fill_store(struct server *s)
 {
-	int r = store_init(&s->store, s->opt.dir, s->opt.discard);
+	int r = store_init(&s->store, s->opt.dir, s->opt.discard, s->opt.reuse);
 
 	for (unsigned i = 0; i < s->opt.bucket_count && r >= 0; i++) {
 		r = store_create_bucket(&s->store, s->opt.buckets[i]);

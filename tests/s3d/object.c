@@ -63,7 +63,7 @@ const struct blob *object_file(const struct object *o)
 int object_map(const struct object *o, struct arena *a, int file_fd, uint64_t pos, uint64_t want,
 	       struct extent *ret)
 {
-	struct extent e = {.fd = a->fd, .len = want};
+	struct extent e = {.fd = a->fds[0], .len = want};
 	uint64_t at = pos, next_off;
 	uint32_t i = 0;
 	int r;
@@ -83,11 +83,16 @@ int object_map(const struct object *o, struct arena *a, int file_fd, uint64_t po
 		*ret = (struct extent){file_fd, at, MIN(want, o->seg[i].len - at)};
 		return 0;
 	}
+	o->seg[i].blob->read = true;
 	/* Parts that lie behind each other are one piece. */
+	e.fd = arena_fd(a, o->seg[i].blob->off);
 	e.off = o->seg[i].blob->off + at;
 	e.len = o->seg[i].len - at;
 	next_off = e.off + e.len;
-	for (i++; i < o->nseg && e.len < want && o->seg[i].blob->off == next_off; i++) {
+	for (i++; i < o->nseg && e.len < want && o->seg[i].blob->off == next_off &&
+		  arena_fd(a, next_off) == e.fd;
+	     i++) {
+		o->seg[i].blob->read = true;
 		e.len += o->seg[i].len;
 		next_off += o->seg[i].len;
 	}

@@ -28,6 +28,7 @@ enum {
 	OPT_THREADS,
 	OPT_QUIRK,
 	OPT_DISCARD,
+	OPT_REUSE,
 	OPT_IMPORT,
 	OPT_ETAG,
 	OPT_HELP,
@@ -49,6 +50,7 @@ static const struct option longs[] = {
 	{"threads", required_argument, NULL, OPT_THREADS},
 	{"quirk", required_argument, NULL, OPT_QUIRK},
 	{"discard", no_argument, NULL, OPT_DISCARD},
+	{"reuse", no_argument, NULL, OPT_REUSE},
 	{"import", required_argument, NULL, OPT_IMPORT},
 	{"etag", required_argument, NULL, OPT_ETAG},
 	{"help", no_argument, NULL, OPT_HELP},
@@ -63,6 +65,7 @@ static void print_help(void)
 	      "  --dir DIR             objects as files; each sub-folder is a bucket\n"
 	      "  --import DIR          files below DIR become keys of the first bucket\n"
 	      "  --discard             count uploaded bytes but do not keep them\n"
+	      "  --reuse               keep the memory of deleted objects that nobody has read\n"
 	      "  --bucket NAME         create a bucket at start (repeatable)\n"
 	      "  --listen ADDR:PORT    default 127.0.0.1:0 (0: any free port)\n"
 	      "  --port-file FILE      write the port there when ready\n"
@@ -174,6 +177,9 @@ static int take(struct options *o, int opt, char *arg)
 		return parse_quirk(o, arg);
 	case OPT_DISCARD:
 		o->discard = true;
+		return 0;
+	case OPT_REUSE:
+		o->reuse = true;
 		return 0;
 	case OPT_IMPORT:
 		o->import = arg;

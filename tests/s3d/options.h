@@ -28,7 +28,7 @@ struct options {
 	const char *import;
 	unsigned threads;
 	uint64_t quirks; /* bit set of enum quirk */
-	bool anonymous, discard, fast_etag;
+	bool anonymous, discard, reuse, fast_etag;
 };
 
 /*

@@ -199,13 +199,13 @@ static int load_buckets(struct store *s)
 	return r;
 }
 
-int store_init(struct store *s, const char *dir, bool discard)
+int store_init(struct store *s, const char *dir, bool discard, bool reuse)
 {
 	int r;
 
 	*s = (struct store){.discard = discard};
 	init_rwlock(&s->lock);
-	r = arena_init(&s->arena);
+	r = arena_init(&s->arena, reuse);
 	if (r < 0 || !dir)
 		return r;
 	if (mkdir(dir, 0777) < 0 && errno != EEXIST)

@@ -69,7 +69,7 @@ struct condition {
 	const struct object *base;
 };
 
-must_check int store_init(struct store *s, const char *dir, bool discard);
+must_check int store_init(struct store *s, const char *dir, bool discard, bool reuse);
 void store_fini(struct store *s);
 
 /* -EEXIST when it is there. */

@@ -5,6 +5,7 @@ import concurrent.futures
 import hashlib
 import json
 import os
+import pathlib
 import socket
 import subprocess
 
@@ -12,6 +13,8 @@ import pytest
 
 import s3dlib
 from s3dlib import BODY, MIB, get
+
+PART = 5 * MIB  # the least that S3 allows
 
 
 # Counters and log
@@ -282,6 +285,40 @@ def test_discard(start):
     assert server.counters()["bytes_in"] - before >= 100000
     assert server.raw("GET", "/bkt/k").body == bytes(100000)
     server.stop()
+
+
+def memory_of(server):
+    """Bytes of objects that are in memory."""
+    links = pathlib.Path(f"/proc/{server.process.pid}/fd").iterdir()
+    return sum(os.stat(p).st_blocks * 512 for p in links if "s3d-arena" in os.readlink(p))
+
+
+def test_reuse(start):
+    """What was never read is written over, what was read is not."""
+    server = start("--reuse")
+    c = server.client()
+
+    def upload(key, fill):
+        up = c.create_multipart_upload(Bucket="bkt", Key=key)["UploadId"]
+        parts = [{"PartNumber": n, "ETag": c.upload_part(
+            Bucket="bkt", Key=key, UploadId=up, PartNumber=n, Body=fill * PART)["ETag"]}
+            for n in (1, 2)]
+        c.complete_multipart_upload(Bucket="bkt", Key=key, UploadId=up,
+                                    MultipartUpload={"Parts": parts})
+
+    upload("a", b"a")
+    upload("read", b"r")
+    answer = c.get_object(Bucket="bkt", Key="read")["Body"]
+    assert answer.read(10) == b"r" * 10
+    before = memory_of(server)
+    c.delete_object(Bucket="bkt", Key="a")
+    upload("b", b"b")
+    assert memory_of(server) == before
+    c.delete_object(Bucket="bkt", Key="read")
+    upload("c", b"c")
+    assert answer.read() == b"r" * (2 * PART - 10)
+    assert c.get_object(Bucket="bkt", Key="b")["Body"].read() == b"b" * (2 * PART)
+    assert c.get_object(Bucket="bkt", Key="c")["Body"].read() == b"c" * (2 * PART)
 
 
 def test_port_file_and_stop_while_stalled(tmp_path, start):

@@ -3,11 +3,11 @@
 /*
  * Multipart uploads: see upload.h. Any thread, under the bucket's upload_lock.
  *
- * Placement: an object whose parts lie behind each other in the arena can be
- * sent by one sendfile across part borders. The first part's size is taken for
- * that of all; a part n of at most that size gets address (n - 1) * size of a
- * reserved run. A greater part starts a new run with its size; a part that
- * comes a second time gets an address of its own.
+ * Placement: an object whose parts lie behind each other in one file of the arena
+ * can be sent by one sendfile across part borders. The first part's size is taken
+ * for that of all; a part n of at most that size gets address (n - 1) * size of a
+ * reserved run. A greater part starts a new run with its size; a part that comes a
+ * second time gets an address of its own.
  */
 
 #include <errno.h>
