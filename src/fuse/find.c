@@ -34,7 +34,7 @@ static bool missing_counts(const struct fs *fs, const struct dir *d, uint64_t to
 	uint64_t ttl = fs->config.negative_ttl;
 
 	if (ttl == FS_TTL_MINIMAL)
-		ttl = making_goes_on(d, now) ? MAKING_TRUST : 0;
+		ttl = making_is_ours(d, now) ? MAKING_TRUST : 0;
 	return told >= since || now - told < ttl;
 }
 
@@ -59,6 +59,15 @@ int find_cached_locked(struct fs *fs, struct inode *dir, const char *name, uint6
 	if (!i && negative_find_locked(fs, dir, name, len, now))
 		return -ENOENT;
 	return -EAGAIN;
+}
+
+bool find_told_missing_locked(struct fs *fs, struct inode *dir, const char *name)
+{
+	uint64_t now = clock_now();
+	struct inode *i;
+
+	return fs->config.negative_ttl == FS_TTL_MINIMAL && making_goes_on(dir->dir, now) &&
+	       find_cached_locked(fs, dir, name, now - MAKING_TRUST, &i) == -ENOENT;
 }
 
 void find_changed_locked(struct fs *fs, struct inode *dir, const char *name, size_t len)

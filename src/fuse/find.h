@@ -42,6 +42,11 @@ struct find {
  */
 int find_cached_locked(struct fs *fs, struct inode *dir, const char *name, uint64_t since,
 		       struct inode **ret) must_check;
+/*
+ * It was missing within the last second, in a directory in which files are being made:
+ * enough for who would make it now. With fs->lock held.
+ */
+bool find_told_missing_locked(struct fs *fs, struct inode *dir, const char *name);
 /* On a loop thread; `done` once, possibly inside the call, with no lock held. */
 void find_start(struct find *f);
 

@@ -46,6 +46,7 @@ struct dir {
 	/* files made in it one after another: making.c */
 	uint64_t made_at, gaps_since;
 	unsigned made, missed, gaps;
+	bool ours; /* since mkdir made it */
 	/* where the last open was, and what was fetched beyond: fileahead.c */
 	const void *ahead_page; /* which one, never looked into */
 	size_t ahead_last, ahead_until;

@@ -16,6 +16,7 @@
 #include "fuse/find.h"
 #include "fuse/making.h"
 #include "fuse/name.h"
+#include "fuse/proc.h"
 #include "fuse/reply.h"
 #include "fuse/request.h"
 #include "fuse/state.h"
@@ -86,8 +87,9 @@ static void lookup_wait(struct request *stack, struct inode *dir, const char *na
 	find_start(&l->find);
 }
 
+/* -EAGAIN: the server has to be asked, unless the caller makes the name and it was `*ret_told`. */
 static int lookup_now_locked(struct fs *fs, uint64_t parent, const char *name,
-			     struct fuse_entry_param *e, struct inode **ret_dir)
+			     struct fuse_entry_param *e, struct inode **ret_dir, bool *ret_told)
 {
 	struct inode *dir = itable_get(&fs->table, parent), *i;
 	int r;
@@ -104,10 +106,18 @@ static int lookup_now_locked(struct fs *fs, uint64_t parent, const char *name,
 		attr_entry_locked(fs, i, e);
 	} else if (r == -EAGAIN) {
 		*ret_dir = inode_ref(dir);
+		*ret_told = find_told_missing_locked(fs, dir, name);
 	} else if (r == -ENOENT) {
 		making_missed(dir->dir);
 	}
 	return r;
+}
+
+static void take_as_missing(struct fs *fs, struct inode *dir)
+{
+	WITH_LOCK(&fs->lock);
+	making_missed(dir->dir);
+	itable_unref(&fs->table, dir);
 }
 
 void lookup_name(struct fs *fs, fuse_req_t req, uint64_t parent, const char *name)
@@ -115,14 +125,19 @@ void lookup_name(struct fs *fs, fuse_req_t req, uint64_t parent, const char *nam
 	struct request r;
 	struct fuse_entry_param e;
 	struct inode *dir = NULL;
+	bool told = false;
 	int err = name_check(name);
 
 	request_init(&r, fs, req, "lookup", parent);
 	if (err == 0) {
 		WITH_LOCK(&fs->lock);
-		err = lookup_now_locked(fs, parent, name, &e, &dir);
+		err = lookup_now_locked(fs, parent, name, &e, &dir, &told);
 	}
 	listing_start(fs);
+	if (told && proc_may_create(r.tid)) {
+		take_as_missing(fs, dir);
+		err = -ENOENT;
+	}
 	if (err == -EAGAIN)
 		lookup_wait(&r, dir, name);
 	else

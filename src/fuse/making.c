@@ -14,16 +14,23 @@
 #define GAPS_FEW   2
 #define GAPS_MANY  16 /* in a second: names at random places of a large directory */
 
+static void making_ends(struct dir *d)
+{
+	d->made = d->missed = 0;
+	d->ours = false;
+}
+
 void making_begins(struct dir *d, uint64_t now)
 {
 	d->made = MADE_ENOUGH;
+	d->ours = true;
 	d->made_at = now;
 }
 
 void making_file(struct dir *d, uint64_t now)
 {
 	if (now - d->made_at > PAUSE_MAX)
-		d->made = 0;
+		making_ends(d);
 	if (d->made < MADE_ENOUGH)
 		d->made++;
 	d->made_at = now;
@@ -33,12 +40,17 @@ void making_file(struct dir *d, uint64_t now)
 void making_missed(struct dir *d)
 {
 	if (++d->missed > MISSED_MAX)
-		d->made = d->missed = 0;
+		making_ends(d);
 }
 
 bool making_goes_on(const struct dir *d, uint64_t now)
 {
 	return d->made >= MADE_ENOUGH && now - d->made_at <= PAUSE_MAX;
+}
+
+bool making_is_ours(const struct dir *d, uint64_t now)
+{
+	return d->ours && making_goes_on(d, now);
 }
 
 unsigned making_page_keys(struct dir *d, uint64_t now)

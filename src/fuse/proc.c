@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/macro.h"
 #include "base/parse.h"
 
 #define STATUS_MAX 8192
@@ -94,6 +95,36 @@ bool proc_signals_fatal(const struct proc_signals *s)
 	if (s->pending & BIT(SIGKILL))
 		return true;
 	return (s->pending & ~(s->blocked | s->ignored | s->caught | HARMLESS)) != 0;
+}
+
+/* "257 0xffffff9c 0x7ffc... 0x241 ...": the number, its arguments; openat2 keeps its flags
+ * elsewhere */
+bool proc_parse_creates(const char *syscall)
+{
+	static const struct {
+		int number, flags; /* which argument; 0: it always creates */
+	} calls[] = {
+		{SYS_openat, 3}, {SYS_mknodat, 0},
+#ifdef SYS_open
+		{SYS_open, 2},	 {SYS_creat, 0},   {SYS_mknod, 0},
+#endif
+	};
+	unsigned long long args[3];
+	int number;
+
+	if (sscanf(syscall, "%d %llx %llx %llx", &number, &args[0], &args[1], &args[2]) != 4)
+		return false; /* "running" */
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+		if (calls[i].number == number)
+			return !calls[i].flags || args[calls[i].flags - 1] & O_CREAT;
+	return false;
+}
+
+bool proc_may_create(pid_t tid)
+{
+	char text[STATUS_MAX];
+
+	return read_proc(tid, "syscall", text, sizeof(text)) == 0 && proc_parse_creates(text);
 }
 
 bool proc_being_killed(pid_t tid)

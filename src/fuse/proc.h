@@ -18,6 +18,13 @@ bool proc_being_killed(pid_t tid);
 /* Thread group (process) of a thread; -errno when it cannot be known. */
 int proc_tgid(pid_t tid, pid_t *ret) must_check;
 
+/*
+ * It is in a system call that makes the file when it is not there: open(2) with
+ * O_CREAT, creat, mknod. False when that cannot be known: another namespace, no
+ * right to trace it.
+ */
+bool proc_may_create(pid_t tid);
+
 /* It is exiting because of a signal. False when that cannot be known. */
 bool proc_was_killed(pid_t tid);
 /*
@@ -37,6 +44,8 @@ struct proc_signals {
 };
 /* Whether one of the pending signals ends the process. Pure. */
 bool proc_signals_fatal(const struct proc_signals *s);
+/* The same of the text of a syscall file. Pure. */
+bool proc_parse_creates(const char *syscall);
 /* Reads the masks out of the text of a status file. Pure. */
 void proc_parse_signals(const char *status, struct proc_signals *ret);
 

@@ -4,10 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/macro.h"
 #include "fuse/proc.h"
 #include "lib/test.h"
 
@@ -122,6 +125,34 @@ static void children_may_share(void)
 	check(!proc_may_have_shared(getpid()));
 }
 
+static void who_creates_a_file(void)
+{
+	static const struct {
+		const char *text;
+		bool creates;
+	} rows[] = {
+#ifdef __x86_64__
+		{"2 0x7ffc1 0x241 0x1b6 0x0 0x0 0x0 0x7ffc0 0x7f0\n", true},
+		{"2 0x7ffc1 0x80000 0x0 0x0 0x0 0x0 0x7ffc0 0x7f0\n", false},
+		{"85 0x7ffc1 0x1a4 0x0 0x0 0x0 0x0 0x7ffc0 0x7f0\n", true},
+		{"4 0x7ffc1 0x7ffc40 0x40 0x0 0x0 0x0 0x7ffc0 0x7f0\n", false}, /* stat */
+#endif
+		{"running\n", false},
+		{"-1 0x7ffc0 0x7f0\n", false},
+		{"", false},
+	};
+	char text[128];
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		check_int(proc_parse_creates(rows[i].text), ==, rows[i].creates);
+	(void)snprintf(text, sizeof(text), "%d 0xffffff9c 0x7ffc1 0x%x 0x1b6 0x0 0x0 0x0 0x0\n",
+		       (int)SYS_openat, O_WRONLY | O_CREAT | O_CLOEXEC);
+	check(proc_parse_creates(text));
+	(void)snprintf(text, sizeof(text), "%d 0xffffff9c 0x7ffc1 0x%x 0x1b6 0x0 0x0 0x0 0x0\n",
+		       (int)SYS_openat, O_RDONLY | O_CLOEXEC);
+	check(!proc_parse_creates(text));
+}
+
 int main(void)
 {
 	return test_run((struct test[]){
@@ -131,6 +162,7 @@ int main(void)
 		TEST(a_pending_signal_is_seen),
 		TEST(a_dup_for_writing_is_found),
 		TEST(children_may_share),
+		TEST(who_creates_a_file),
 		{0},
 	});
 }
