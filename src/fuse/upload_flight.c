@@ -2,14 +2,21 @@
 
 #include "fuse/upload_flight.h"
 
+#include "base/clock.h"
 #include "base/macro.h"
 
 #define SLOW_CONNECTION 100000000 /* many more are tried at once */
+#define FAR_NS		(4 * NSEC_PER_MSEC)
 #define FAST_CONNECTION 150000000 /* bytes per second, twice what S3 gives */
 
 void flight_init(struct flight *f, unsigned least)
 {
 	*f = (struct flight){.parts = least, .before = least, .least = least};
+}
+
+void flight_answered(struct flight *f, uint64_t ns)
+{
+	f->far = ns >= FAR_NS;
 }
 
 void flight_held(struct flight *f)
@@ -26,7 +33,8 @@ static void begin_period(struct flight *f, uint64_t now)
 
 static void judge(struct flight *f, uint64_t rate)
 {
-	unsigned step = rate / f->parts < SLOW_CONNECTION ? 4 : 2;
+	bool likely = f->far || f->parts > f->least; /* else it may be a server that is busy */
+	unsigned step = likely && rate / f->parts < SLOW_CONNECTION ? 4 : 2;
 
 	if (climb_is_filling(&f->climb) && rate < f->base) {
 		climb_back(&f->climb); /* more parts at once end sooner, or not at all */

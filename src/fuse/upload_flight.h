@@ -21,12 +21,15 @@ struct flight {
 	unsigned least;
 	unsigned count; /* parts sent in this period */
 	bool held;	/* the writer waited for its turn in it */
+	bool far;
 	uint64_t bytes; /* sent in all */
 	uint64_t base;	/* bytes per second in the last period that was judged */
 	struct climb climb;
 };
 
 void flight_init(struct flight *f, unsigned least);
+/* The server has answered a request without a body after so long. */
+void flight_answered(struct flight *f, uint64_t ns);
 /* The writer has to wait until a part was sent. */
 void flight_held(struct flight *f);
 /* A part of so many bytes was sent. At most `most` at a time now, `least` in any case. */

@@ -179,6 +179,7 @@ static void on_created(struct s3_call *c)
 		upload_journal_remove(u->config->journal, u->intent);
 	lock_take(&u->lock);
 	u->requesting = false;
+	flight_answered(&u->flight, clock_now() - u->creating);
 	u->upload_id = take_ptr(&u->call.create.upload_id);
 	if (c->error.err < 0)
 		fail_locked(u, "CreateMultipartUpload", &c->error, &a);
