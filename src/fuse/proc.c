@@ -97,8 +97,7 @@ bool proc_signals_fatal(const struct proc_signals *s)
 	return (s->pending & ~(s->blocked | s->ignored | s->caught | HARMLESS)) != 0;
 }
 
-/* "257 0xffffff9c 0x7ffc... 0x241 ...": the number, its arguments; openat2 keeps its flags
- * elsewhere */
+/* "257 0xffffff9c 0x7ffc... 0x241 ...": the number, its arguments; those of openat2 do not tell. */
 bool proc_parse_creates(const char *syscall)
 {
 	static const struct {

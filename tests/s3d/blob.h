@@ -16,14 +16,14 @@
 #ifndef S3D_BLOB_H
 #define S3D_BLOB_H
 
-#define ARENA_FILES 4
-#define SPARES_MAX  1024 /* extents kept by --reuse: 8 GiB in parts of 8 MiB */
-
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/stat.h>
 
 #include "util.h"
+
+#define ARENA_FILES 4
+#define SPARES_MAX  1024 /* extents kept by --reuse: 8 GiB in parts of 8 MiB */
 
 enum blob_kind { BLOB_ARENA, BLOB_FILE };
 
