@@ -61,8 +61,10 @@ static enum climb_advice judge_trial(struct climb *c, uint64_t rate)
 	return CLIMB_UP;
 }
 
-enum climb_advice climb_judge(struct climb *c, uint64_t rate)
+enum climb_advice climb_judge(struct climb *c, uint64_t rate, bool lowest)
 {
+	if (lowest)
+		rate += rate / 4;
 	if (c->filling) {
 		c->filling = false;
 		return CLIMB_STAY;

@@ -44,8 +44,11 @@ struct climb {
 void climb_begin(struct climb *c, uint64_t done, uint64_t now);
 /* What this period has done per second; 0: it is too short to say, and goes on. */
 uint64_t climb_rate(const struct climb *c, uint64_t done, uint64_t now);
-/* A period with this rate is over: what becomes of the level. */
-enum climb_advice climb_judge(struct climb *c, uint64_t rate);
+/*
+ * A period with this rate is over: what becomes of the level. The first step, from
+ * the lowest level, must gain a quarter more: what costs least is kept in doubt.
+ */
+enum climb_advice climb_judge(struct climb *c, uint64_t rate, bool lowest);
 /* The level went up from one that gave `rate`; climb_judge says it when it advises to. */
 void climb_up(struct climb *c, uint64_t rate);
 

@@ -118,6 +118,7 @@ static void set_config(struct fs *fs, const struct fs_config *c)
 		.parts_in_flight_max = c->parts_in_flight_max,
 		.overcommit_at = &fs->overcommit_at,
 		.sending = &fs->parts_sending,
+		.senders = &fs->part_senders,
 		.equal_parts = &fs->equal_parts,
 		.journal = fs->journal,
 		.orphans = fs->orphans,
@@ -170,6 +171,7 @@ int fs_new(const struct fs_config *config, struct fs **ret)
 	if (!fs)
 		return -ENOMEM;
 	lock_init(&fs->lock, RANK_FS);
+	least_init(&fs->list);
 	list_init(&fs->negative_lru);
 	list_init(&fs->pages);
 	list_init(&fs->page_starts);

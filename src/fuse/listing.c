@@ -228,26 +228,16 @@ static void ready_locked(struct fs *fs, struct page *p, struct list *waiters, st
 	list_splice(waiters, &p->waiters);
 }
 
-/*
- * By the shortest of some time: work and a busy machine lengthen some, distance
- * lengthens all.
- */
 bool listing_is_slow_locked(const struct fs *fs)
 {
-	return fs->lists_done >= SLOW_SAMPLES && fs->list_least[0] >= SLOW_LIST &&
-	       fs->list_least[1] >= SLOW_LIST;
+	return fs->lists_done >= SLOW_SAMPLES && least_of(&fs->list) >= SLOW_LIST;
 }
 
 void listing_took_locked(struct fs *fs, uint64_t ns, size_t entries)
 {
-	uint64_t now = clock_now(), work = min_u64(ns, entries * WORK_ENTRY);
+	uint64_t work = min_u64(ns, entries * WORK_ENTRY);
 
-	if (fs->lists_done == 0 || now - fs->list_since > SLOW_WHILE) {
-		fs->list_least[1] = fs->lists_done ? fs->list_least[0] : UINT64_MAX;
-		fs->list_least[0] = UINT64_MAX;
-		fs->list_since = now;
-	}
-	fs->list_least[0] = min_u64(fs->list_least[0], ns - work);
+	least_note(&fs->list, ns - work, clock_now(), SLOW_WHILE);
 	if (fs->lists_done < SLOW_SAMPLES)
 		fs->lists_done++;
 }

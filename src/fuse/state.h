@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 #include "base/hash.h"
+#include "base/least.h"
 #include "base/list.h"
 #include "base/lock.h"
 #include "fuse/fs.h"
@@ -34,7 +35,7 @@ struct fs {
 	struct upload_strays *strays;
 	struct mime *mime;
 	_Atomic uint64_t overcommit_at; /* see upload.h, as is the next */
-	_Atomic unsigned parts_sending;
+	_Atomic unsigned parts_sending, part_senders;
 	_Atomic bool equal_parts;
 	uid_t owner;	  /* who mounted */
 	uint64_t ttl;	  /* of names and attributes, nanoseconds */
@@ -59,8 +60,7 @@ struct fs {
 	unsigned npages;
 	struct list page_starts; /* made under the lock, to be requested: listing_start */
 	size_t page_keys;	 /* entries of all of them */
-	/* the shortest time that a LIST took, in this while and the one before: listing.c */
-	uint64_t list_least[2], list_since;
+	struct least list;	 /* ns that a LIST took: listing.c */
 	unsigned lists_done;
 	struct list handles; /* every open file handle: handle.node */
 	unsigned uploads;    /* write handles whose upload has not ended */

@@ -46,6 +46,7 @@ struct upload_config {
 	/* Shared by all: when a part last went beyond the budget; parts being sent (or NULL). */
 	_Atomic uint64_t *overcommit_at;
 	_Atomic unsigned *sending;
+	_Atomic unsigned *senders; /* shared by all: uploads that send parts now; or NULL */
 	/* Each may be NULL: ids of ours; what could not be aborted; what was lost. */
 	struct upload_journal *journal;
 	struct upload_orphans *orphans;

@@ -3,20 +3,25 @@
 #include "fuse/upload_flight.h"
 
 #include "base/clock.h"
+#include "base/least.h"
 #include "base/macro.h"
 
-#define FAR_NS		(4 * NSEC_PER_MSEC) /* S3 takes longer, a server beside us mostly not */
-#define SLOW_CONNECTION 100000000	    /* many more are tried at once */
-#define FAST_CONNECTION 150000000	    /* bytes per second, twice what S3 gives */
+#define FAR_PARTS	16	  /* S3 takes 50-90 MB/s by connection */
+#define SLOW_CONNECTION 100000000 /* many more are tried at once */
+#define FAST_CONNECTION 150000000 /* bytes per second, twice what S3 gives */
 
 void flight_init(struct flight *f, unsigned least)
 {
-	*f = (struct flight){.parts = least, .before = least, .least = least};
+	*f = (struct flight){.parts = least, .before = least, .least = least, .first = least};
 }
 
-void flight_answered(struct flight *f, uint64_t ns)
+void flight_begin(struct flight *f, uint64_t delay, unsigned most)
 {
-	f->far = ns >= FAR_NS;
+	f->far = delay != LEAST_NONE && delay >= LEAST_FAR;
+	if (!f->far)
+		return;
+	f->parts = max_u64(f->least, min_u64(FAR_PARTS, most));
+	f->first = f->before = f->parts;
 }
 
 void flight_held(struct flight *f)
@@ -33,7 +38,7 @@ static void begin_period(struct flight *f, uint64_t now)
 
 static void judge(struct flight *f, uint64_t rate)
 {
-	bool likely = f->far || f->parts > f->least; /* else it may be a server that is busy */
+	bool likely = f->far || f->parts > f->first; /* else it may be a server that is busy */
 	unsigned step = likely && rate / f->parts < SLOW_CONNECTION ? 4 : 2;
 
 	if (climb_is_filling(&f->climb) && rate < f->base) {
@@ -42,9 +47,8 @@ static void judge(struct flight *f, uint64_t rate)
 		return;
 	}
 	f->base = rate;
-	if (f->parts == f->least) /* a busy server's rate varies by a sixth, and is no gain */
-		rate += rate / 4;
-	switch (climb_judge(&f->climb, rate)) {
+	/* a busy server's rate varies by a sixth, and is no gain */
+	switch (climb_judge(&f->climb, rate, f->parts <= f->first)) {
 	case CLIMB_UP:
 		f->before = f->parts;
 		f->parts *= step;
@@ -71,7 +75,7 @@ static void end_period(struct flight *f, uint64_t now)
 /* What all steps are compared with is measured for longer: parts end in bursts. */
 static unsigned period_parts(const struct flight *f)
 {
-	return f->parts == f->least ? 2 * f->parts : f->parts;
+	return f->parts <= f->first ? 2 * f->parts : f->parts;
 }
 
 void flight_sent(struct flight *f, uint64_t bytes, uint64_t now, unsigned most)

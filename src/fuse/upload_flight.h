@@ -3,9 +3,9 @@
 /*
  * How many parts of one upload are sent at a time. One connection to S3 takes
  * 50-90 MB/s, so that the number climbs (base/climb.h) while a writer is held back
- * by it. Where each takes more than that the server is near, and the first parts
- * keep it busy: more would only be memory that is touched for the first time. Pure
- * arithmetic: no I/O, no lock, no clock.
+ * by it, from four, or from sixteen where the server is far. Where each takes more than that the
+ * server is near, and the first parts keep it busy: more would only be memory that is touched for
+ * the first time. Pure arithmetic: no I/O, no lock, no clock.
  */
 #ifndef FUSE_UPLOAD_FLIGHT_H
 #define FUSE_UPLOAD_FLIGHT_H
@@ -19,6 +19,7 @@ struct flight {
 	unsigned parts;	 /* to be sent at a time */
 	unsigned before; /* the number before the last step up */
 	unsigned least;
+	unsigned first; /* what it began with */
 	unsigned count; /* parts sent in this period */
 	bool held;	/* the writer waited for its turn in it */
 	bool far;
@@ -28,8 +29,9 @@ struct flight {
 };
 
 void flight_init(struct flight *f, unsigned least);
-/* The server has answered a request without a body after so long. */
-void flight_answered(struct flight *f, uint64_t ns);
+/* Parts can be sent now, at most `most` at a time, to a server that answers after `delay` ns at
+ * best. */
+void flight_begin(struct flight *f, uint64_t delay, unsigned most);
 /* The writer has to wait until a part was sent. */
 void flight_held(struct flight *f);
 /* A part of so many bytes was sent. At most `most` at a time now, `least` in any case. */

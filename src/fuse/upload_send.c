@@ -74,14 +74,28 @@ static int store_part_locked(struct upload *u, unsigned number, const struct s3_
 	return 0;
 }
 
-/* What the other uploads leave: all together have no more than one has alone. */
+/*
+ * All together have no more than one has alone: what the others leave, and no more
+ * than an equal share, or those that came first would be done long before the last.
+ */
 static unsigned flight_most_locked(const struct upload *u)
 {
 	const struct upload_config *c = u->config;
 	unsigned all = c->sending ? atomic_load(c->sending) : u->in_flight;
 	unsigned others = all > u->in_flight ? all - u->in_flight : 0;
+	unsigned rest = c->parts_in_flight_max > others ? c->parts_in_flight_max - others : 0;
+	unsigned senders = c->senders ? atomic_load(c->senders) : 1;
 
-	return c->parts_in_flight_max > others ? c->parts_in_flight_max - others : 0;
+	return min_u64(rest, c->parts_in_flight_max / max_u64(senders, 1));
+}
+
+static void count_in_flight_locked(struct upload *u, int n)
+{
+	unsigned before = u->in_flight;
+
+	u->in_flight += (unsigned)n;
+	if (u->config->senders && !before != !u->in_flight)
+		(void)atomic_fetch_add(u->config->senders, before ? -1U : 1U);
 }
 
 static void on_part_sent(struct s3_call *c)
@@ -97,7 +111,7 @@ static void on_part_sent(struct s3_call *c)
 	if (c->error.err < 0)
 		fail_locked(u, "UploadPart", &c->error, &a);
 	flight_sent(&u->flight, p->used, clock_now(), flight_most_locked(u));
-	u->in_flight--;
+	count_in_flight_locked(u, -1);
 	upload_drop_part_locked(u, p, &a);
 	if (u->waiting == TURN)
 		upload_wake_writer_locked(u, &a);
@@ -179,10 +193,11 @@ static void on_created(struct s3_call *c)
 		upload_journal_remove(u->config->journal, u->intent);
 	lock_take(&u->lock);
 	u->requesting = false;
-	flight_answered(&u->flight, clock_now() - u->creating);
+	flight_begin(&u->flight, s3_client_delay(config->client), flight_most_locked(u));
 	u->upload_id = take_ptr(&u->call.create.upload_id);
 	if (c->error.err < 0)
 		fail_locked(u, "CreateMultipartUpload", &c->error, &a);
+	count_in_flight_locked(u, -1);
 	upload_request_over(u, &a);
 	count_sending(config, -1); /* the parts that it held up are counted now */
 }
@@ -318,6 +333,7 @@ static void request_locked(struct upload *u, void (*send)(struct loop_task *t))
 void upload_create_locked(struct upload *u)
 {
 	count_sending(u->config, 1);
+	count_in_flight_locked(u, 1);
 	request_locked(u, send_create);
 }
 
@@ -343,7 +359,7 @@ void upload_put_locked(struct upload *u, struct upload_part *p)
 
 void upload_send_part_locked(struct upload *u, struct upload_part *p)
 {
-	u->in_flight++;
+	count_in_flight_locked(u, 1);
 	(void)upload_ref(u);
 	note_sending(p);
 	p->task.run = send_part;

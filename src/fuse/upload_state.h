@@ -49,7 +49,7 @@ struct upload {
 	struct s3_body_sum whole; /* kind: set at creation; value: of whoever copies */
 	struct list queue;	  /* full parts, not yet sent */
 	unsigned buffered;	  /* parts that exist: filling, queued, in flight */
-	unsigned in_flight;
+	unsigned in_flight; /* parts, and Create: those that begin together know of each other */
 	struct flight flight;
 	unsigned last_number;  /* of the newest part */
 	struct s3_part *parts; /* results, by number - 1 */

@@ -17,7 +17,6 @@
 #define USEFUL_EXPIRES_MS 8000		       /* a reader may still come for it */
 #define TOGETHER	  (96 * MIB)	       /* several readers may have this much ahead in all */
 #define VERY_FAR_NS	  (40 * NSEC_PER_MSEC) /* more must be under way */
-#define FAR_US		  4000 /* a server on this machine or in this rack answers sooner */
 /* bytes per second of a loop, which then has half of a core left for others */
 #define ENOUGH 500000000
 
@@ -43,8 +42,7 @@ int pf_new(const struct pf_config *config, struct pf **ret)
 	pf->config.part_size = max_u64(PF_SLAB, round_down(config->part_size, PF_SLAB));
 	for (unsigned i = 0; i < config->nloops; i++)
 		lane_init(&pf->lanes[i], config->loops[i]);
-	atomic_init(&pf->head_us_now, UINT32_MAX);
-	atomic_init(&pf->head_us_before, UINT32_MAX);
+	least_init(&pf->head);
 	lock_init(&pf->lock, RANK_OBJMAP);
 	width_init(&pf->width, (uint64_t)ENOUGH * config->nloops);
 	lru_init(&pf->lru, budget_cells(config->budget));
@@ -87,9 +85,6 @@ static uint32_t turn_over(struct pf *pf)
 		uint32_t n = atomic_exchange_explicit(&pf->active_now, 0, memory_order_relaxed);
 
 		atomic_store_explicit(&pf->active_before, n, memory_order_relaxed);
-		n = atomic_exchange_explicit(&pf->head_us_now, UINT32_MAX, memory_order_relaxed);
-		if (n != UINT32_MAX)
-			atomic_store_explicit(&pf->head_us_before, n, memory_order_relaxed);
 	}
 	return now;
 }
@@ -147,24 +142,14 @@ uint64_t pf_window_cap(struct pf *pf)
 
 void pf_note_head(struct pf *pf, uint64_t ns)
 {
-	uint32_t us = (uint32_t)min_u64(ns / 1000, UINT32_MAX - 1);
-	uint32_t best = atomic_load_explicit(&pf->head_us_now, memory_order_relaxed);
-
-	while (us < best)
-		if (atomic_compare_exchange_weak_explicit(&pf->head_us_now, &best, us,
-							  memory_order_relaxed,
-							  memory_order_relaxed))
-			return;
+	least_note(&pf->head, ns, clock_now(), NSEC_PER_SEC);
 }
 
 uint64_t pf_far_delay(struct pf *pf)
 {
-	uint32_t now = atomic_load_explicit(&pf->head_us_now, memory_order_relaxed);
-	uint32_t before = atomic_load_explicit(&pf->head_us_before, memory_order_relaxed);
+	uint64_t ns = least_of(&pf->head);
 
-	uint32_t us = now < before ? now : before;
-
-	if (us == UINT32_MAX) /* no answer yet */
-		us = FAR_US;
-	return us >= FAR_US ? us * 1000ULL : 0;
+	if (ns == LEAST_NONE) /* no answer yet */
+		ns = LEAST_FAR;
+	return ns >= LEAST_FAR ? ns : 0;
 }

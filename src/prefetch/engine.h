@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "base/hash.h"
+#include "base/least.h"
 #include "base/lock.h"
 #include "cache/cache.h"
 #include "prefetch/budget.h"
@@ -29,8 +30,7 @@ struct pf {
 
 	/* atomic: sequential readers counted in the current and the last second */
 	_Atomic uint32_t epoch, active_now, active_before;
-	/* atomic: the shortest time from request to response head, likewise */
-	_Atomic uint32_t head_us_now, head_us_before;
+	struct least head; /* ns from request to response head */
 	_Atomic unsigned next_lane;
 	/* atomic: an object that cannot be verified was told of in the log */
 	_Atomic bool told_unverified;

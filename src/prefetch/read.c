@@ -237,7 +237,7 @@ static struct run need_of(const struct cursor_plan *p)
 /* Far, all readers together have so many at a time, but for the next one of each. */
 static unsigned far_gets(unsigned readers)
 {
-	unsigned each = WINDOW_FAR / readers;
+	unsigned each = WINDOW_GETS / readers;
 
 	return each > 2 ? each - 1 : 1;
 }

@@ -23,7 +23,6 @@
 #include "base/starved.h"
 #include "prefetch/window.h"
 
-#define GETS_MAX   32 /* of all readers */
 #define STEP_FIRST 8
 #define STEP	   4
 #define IDLE_NS	   (3 * NSEC_PER_SEC)
@@ -46,7 +45,7 @@ void width_fini(struct width *w)
 
 static void set_gets_locked(struct width *w, unsigned gets)
 {
-	unsigned most = GETS_MAX / w->readers;
+	unsigned most = WINDOW_GETS / w->readers;
 
 	if (gets > most)
 		gets = most;
@@ -70,9 +69,7 @@ static void judge_locked(struct width *w, uint64_t rate)
 {
 	unsigned gets = width_gets(w);
 
-	if (gets == 1) /* so much more must come of the first step */
-		rate += rate / 4;
-	switch (climb_judge(&w->climb, rate)) {
+	switch (climb_judge(&w->climb, rate, gets == 1)) {
 	case CLIMB_UP:
 		atomic_store_explicit(&w->known, true, memory_order_relaxed);
 		if (gets > 1 && rate >= w->enough) {

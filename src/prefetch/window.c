@@ -59,7 +59,7 @@ static void judge(struct window *w, uint64_t run, uint64_t now, uint64_t delay)
 		climb_up(&w->climb, rate);
 		grow(w, run, w->size * (w->size * 2 < in_delays ? FAST : 2));
 	} else {
-		advice = climb_judge(&w->climb, rate);
+		advice = climb_judge(&w->climb, rate, /* lowest= */ false);
 		if (advice == CLIMB_UP)
 			grow(w, run, w->size * 2);
 		else if (advice == CLIMB_BACK)

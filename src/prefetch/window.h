@@ -11,7 +11,7 @@
 
 #define WINDOW_MIN  ((uint64_t)1024 * 1024)
 #define WINDOW_FREE ((uint64_t)8 * 1024 * 1024) /* grows to here without proof */
-#define WINDOW_FAR  32				/* GETs of all readers from a server that is far */
+#define WINDOW_GETS 32				/* of all readers at a time */
 
 struct window {
 	uint64_t size;	    /* bytes to keep requested beyond the reader; 0: none */
@@ -32,7 +32,7 @@ void window_read(struct window *w, uint64_t run, bool waited, uint64_t now, uint
  */
 void window_read_near(struct window *w, uint64_t run, bool waited, uint64_t now, uint64_t cap,
 		      uint64_t part_max, unsigned gets);
-/* Bytes of one GET at this window; `gets` at a time, WINDOW_FAR when the server is far. */
+/* Bytes of one GET at this window; `gets` at a time, WINDOW_GETS when the server is far. */
 uint64_t window_part(const struct window *w, unsigned gets, uint64_t part_max);
 /* The same of a window of full size from a server that is near. */
 uint64_t window_part_near(unsigned gets, uint64_t part_max);

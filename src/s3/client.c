@@ -129,6 +129,7 @@ int s3_client_new(const struct s3_config *config, char *why, size_t why_len, str
 		return -ENOMEM;
 	}
 	lock_init(&c->lock, RANK_CLIENT);
+	least_init(&c->answer);
 	c->ready = true;
 	r = target_add(c, region ? region : "us-east-1", why, why_len);
 	if (r < 0)
@@ -183,6 +184,11 @@ enum s3_sum_kind s3_client_sum(const struct s3_client *c)
 {
 	return atomic_load_explicit(&c->no_checksum, memory_order_relaxed) ? S3_SUM_OFF
 									   : c->upload_sum;
+}
+
+uint64_t s3_client_delay(const struct s3_client *c)
+{
+	return least_of(&c->answer);
 }
 
 bool s3_client_is_directory(const struct s3_client *c)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/least.h"
 #include "base/lock.h"
 #include "s3/creds.h"
 #include "s3/endpoint.h"
@@ -89,6 +90,7 @@ struct s3_client {
 	struct s3_session *session;	    /* of express, made with the client; session.c's */
 	_Atomic(struct s3_gets *) gets;	    /* NULL until get.c sets it */
 	_Atomic uint64_t requests, retries; /* attempts made; those that were not the first */
+	struct least answer; /* ns from a request without a body to the end of its answer */
 };
 
 const struct s3_target *s3_client_target(const struct s3_client *c);

@@ -32,7 +32,8 @@
 
 #define ERROR_BODY_MAX (64 * KIB)
 #define ANSWER_MAX     (32 * MIB) /* of bytes that nobody wants: the peer has gone mad */
-#define SLOW_FACTOR    3	  /* first-byte timeouts grow with the attempts up to this */
+#define ANSWER_WHILE   (10 * NSEC_PER_SEC)
+#define SLOW_FACTOR    3 /* first-byte timeouts grow with the attempts up to this */
 
 static void attempt(struct control *c);
 
@@ -308,6 +309,13 @@ static int on_body(struct net_call *net, const void *data, size_t len)
 	return c->received > ANSWER_MAX ? -EPROTO : 0;
 }
 
+static void note_answer(struct control *c)
+{
+	uint64_t now = clock_now();
+
+	least_note(&c->client->answer, now - c->asked, now, ANSWER_WHILE);
+}
+
 static void on_done(struct net_call *net, int err, int status, const char *detail)
 {
 	struct control *c = container_of(net, struct control, net);
@@ -318,6 +326,8 @@ static void on_done(struct net_call *net, int err, int status, const char *detai
 		on_failure(c);
 		return;
 	}
+	if (c->net.nbody == 0)
+		note_answer(c);
 	read_document(c);
 	s3_error_classify(&c->error, status);
 	s3_object_done(&c->head);
@@ -359,6 +369,7 @@ static int try_attempt(struct control *c)
 
 	answer_reset(c);
 	c->received = 0;
+	c->asked = clock_now();
 	c->retry.attempts++;
 	c->retry.optional = NULL;
 	c->attempts++;

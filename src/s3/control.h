@@ -84,6 +84,7 @@ struct control {
 	struct s3_xml_result *result;
 	int xml_error;
 	uint64_t received;
+	uint64_t asked;	 /* when this attempt began */
 	struct buf body; /* of an answer without xml_kind */
 
 	/* of the operation */

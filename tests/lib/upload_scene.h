@@ -159,6 +159,11 @@ enum s3_sum_kind s3_client_sum(const struct s3_client *c)
 	return S3_SUM_CRC32C;
 }
 
+uint64_t s3_client_delay(const struct s3_client *c)
+{
+	return 0;
+}
+
 bool s3_client_is_directory(const struct s3_client *c)
 {
 	return false;

@@ -4,6 +4,7 @@
 #include "fuse/upload_flight.h"
 
 #include "base/clock.h"
+#include "base/least.h"
 #include "base/macro.h"
 #include "lib/test.h"
 
@@ -40,12 +41,15 @@ static unsigned send(struct flight *f, uint64_t total, uint64_t line, uint64_t c
 static void finds_how_many_fill_the_line(void)
 {
 	static const struct {
-		uint64_t line_mb, connection_mb;
+		uint64_t delay_ms, line_mb, connection_mb;
 		unsigned least, most;
 	} rows[] = {
-		{1000, 1000, 4, 1}, /* each is fast: no trial */
-		{500, 500, 4, 2},   {300, 80, 4, 4},	{600, 80, 8, 8},
-		{1000, 80, 16, 16}, {3000, 80, 32, 32}, {10, 1, 16, 16},
+		{0, 1000, 1000, 4, 4}, /* each is fast: no trial */
+		{0, 500, 500, 4, 8},	{0, 300, 80, 4, 8},
+		{0, 600, 80, 8, 32}, /* it has to try more */
+		{0, 1000, 80, 16, 32},	{20, 1000, 1000, 16, 32},
+		{20, 300, 80, 16, 32},	{20, 1000, 80, 16, 32},
+		{20, 3000, 80, 32, 32}, {20, 10, 1, 16, 32},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -53,13 +57,14 @@ static void finds_how_many_fill_the_line(void)
 		unsigned n, most;
 
 		flight_init(&f, LEAST);
-		flight_answered(&f, 20 * NSEC_PER_MSEC);
+		flight_begin(&f, rows[i].delay_ms * NSEC_PER_MSEC, MOST);
 		n = send(&f, 2 * GIB, rows[i].line_mb * 1000000, rows[i].connection_mb * 1000000,
 			 true, MOST, &most);
-		printf("# %" PRIu64 " MB/s by connections of %" PRIu64 ": %u, at most %u\n",
-		       rows[i].line_mb, rows[i].connection_mb, n, most);
+		printf("# %" PRIu64 " ms, %" PRIu64 " MB/s by connections of %" PRIu64
+		       ": %u, at most %u\n",
+		       rows[i].delay_ms, rows[i].line_mb, rows[i].connection_mb, n, most);
 		check_int(n, >=, rows[i].least);
-		check_int(most, <=, rows[i].most * 4); /* it has to try more */
+		check_int(most, <=, rows[i].most);
 	}
 }
 
@@ -97,8 +102,9 @@ static void few_parts_find_it(void)
 	unsigned most;
 
 	flight_init(&f, LEAST);
-	flight_answered(&f, 20 * NSEC_PER_MSEC);
-	check_int(send(&f, 512 * MIB, 3000000000, 80000000, true, MOST, &most), >=, 16);
+	flight_begin(&f, 20 * NSEC_PER_MSEC, MOST);
+	check_int(f.parts, ==, 16);
+	check_int(send(&f, 768 * MIB, 3000000000, 80000000, true, MOST, &most), ==, 32);
 }
 
 static void a_slow_writer_needs_no_more(void)
@@ -122,6 +128,27 @@ static void no_more_than_others_leave(void)
 	check_int(send(&f, GIB, 3000000000, 80000000, true, 0, &most), ==, LEAST);
 }
 
+static void others_have_theirs_from_the_start(void)
+{
+	struct flight f;
+
+	flight_init(&f, LEAST);
+	flight_begin(&f, 20 * NSEC_PER_MSEC, 10);
+	check_int(f.parts, ==, 10);
+	flight_begin(&f, 20 * NSEC_PER_MSEC, 0);
+	check_int(f.parts, ==, LEAST);
+}
+
+/* Before the first answer nobody knows. */
+static void what_is_not_known_is_near(void)
+{
+	struct flight f;
+
+	flight_init(&f, LEAST);
+	flight_begin(&f, LEAST_NONE, MOST);
+	check_int(f.parts, ==, LEAST);
+}
+
 int main(void)
 {
 	return test_run((struct test[]){
@@ -130,6 +157,8 @@ int main(void)
 		TEST(few_parts_find_it),
 		TEST(a_slow_writer_needs_no_more),
 		TEST(no_more_than_others_leave),
+		TEST(others_have_theirs_from_the_start),
+		TEST(what_is_not_known_is_near),
 		{0},
 	});
 }
