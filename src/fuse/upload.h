@@ -43,10 +43,11 @@ struct upload_config {
 	uint64_t part_size;	      /* of the first parts; grows with the part number */
 	unsigned parts_in_flight;     /* per upload, at first; see upload_flight.h */
 	unsigned parts_in_flight_max; /* of all, beyond the first ones of each */
-	/* Shared by all: when a part last went beyond the budget; parts being sent (or NULL). */
+	/* Shared by all: when a part last went beyond the budget. */
 	_Atomic uint64_t *overcommit_at;
+	/* Likewise, or NULL: parts (and Creates) under way; uploads that have some. */
 	_Atomic unsigned *sending;
-	_Atomic unsigned *senders; /* shared by all: uploads that send parts now; or NULL */
+	_Atomic unsigned *senders;
 	/* Each may be NULL: ids of ours; what could not be aborted; what was lost. */
 	struct upload_journal *journal;
 	struct upload_orphans *orphans;

@@ -3,9 +3,9 @@
 /*
  * How many parts of one upload are sent at a time. One connection to S3 takes
  * 50-90 MB/s, so that the number climbs (base/climb.h) while a writer is held back
- * by it, from four, or from sixteen where the server is far. Where each takes more than that the
- * server is near, and the first parts keep it busy: more would only be memory that is touched for
- * the first time. Pure arithmetic: no I/O, no lock, no clock.
+ * by it: from `least`, or from sixteen where the server is far. Where each takes
+ * much more, the first parts keep the server busy: more would only be memory that is
+ * touched for the first time. Pure arithmetic: no I/O, no lock, no clock.
  */
 #ifndef FUSE_UPLOAD_FLIGHT_H
 #define FUSE_UPLOAD_FLIGHT_H
@@ -29,8 +29,7 @@ struct flight {
 };
 
 void flight_init(struct flight *f, unsigned least);
-/* Parts can be sent now, at most `most` at a time, to a server that answers after `delay` ns at
- * best. */
+/* Parts can be sent now, `most` at a time; the server answers in `delay` ns at best. */
 void flight_begin(struct flight *f, uint64_t delay, unsigned most);
 /* The writer has to wait until a part was sent. */
 void flight_held(struct flight *f);

@@ -84,9 +84,9 @@ static unsigned flight_most_locked(const struct upload *u)
 	unsigned all = c->sending ? atomic_load(c->sending) : u->in_flight;
 	unsigned others = all > u->in_flight ? all - u->in_flight : 0;
 	unsigned rest = c->parts_in_flight_max > others ? c->parts_in_flight_max - others : 0;
-	unsigned senders = c->senders ? atomic_load(c->senders) : 1;
+	unsigned senders = c->senders ? atomic_load(c->senders) : 1; /* this is one of them */
 
-	return min_u64(rest, c->parts_in_flight_max / max_u64(senders, 1));
+	return min_u64(rest, c->parts_in_flight_max / senders);
 }
 
 static void count_in_flight_locked(struct upload *u, int n)

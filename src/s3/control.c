@@ -31,8 +31,8 @@
 #include "base/log.h"
 
 #define ERROR_BODY_MAX (64 * KIB)
-#define ANSWER_MAX     (32 * MIB) /* of bytes that nobody wants: the peer has gone mad */
-#define ANSWER_WHILE   (10 * NSEC_PER_SEC)
+#define ANSWER_MAX     (32 * MIB)	   /* of bytes that nobody wants: the peer has gone mad */
+#define ANSWER_WHILE   (10 * NSEC_PER_SEC) /* in which an idle moment shows the distance */
 #define SLOW_FACTOR    3 /* first-byte timeouts grow with the attempts up to this */
 
 static void attempt(struct control *c);

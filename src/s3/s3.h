@@ -165,8 +165,7 @@ int s3_client_new(const struct s3_config *config, char *why, size_t why_len,
 void s3_client_free(struct s3_client *c); /* after all its loops have stopped */
 /* What uploads are to carry now: S3_SUM_OFF once the server turned out not to know it. */
 enum s3_sum_kind s3_client_sum(const struct s3_client *c);
-/* ns in which the server answers small requests at best, lately; LEAST_NONE (base/least.h) before
- * the first. */
+/* ns in which the server answers small requests at best; LEAST_NONE before the first. */
 uint64_t s3_client_delay(const struct s3_client *c);
 bool s3_client_is_directory(const struct s3_client *c);
 const char *s3_client_region(const struct s3_client *c);
