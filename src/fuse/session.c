@@ -9,10 +9,9 @@
  *   polling   fs_unmount             stopped, nobody is told
  *
  * One request per wake-up: reading on until EAGAIN costs a failing read each
- * time. But a loop whose turns are long, as it sends, takes what there is: in a
- * line of writes a request for a name would wait a turn for each. A poll that is armed on a
- * readable descriptor fires at once, so that none is lost. The inbox is the receiver's own:
- * whatever outlives the call is copied by the handlers, or exchanged.
+ * time. A poll that is armed on a readable descriptor fires at once, so that
+ * none is lost. The inbox is the receiver's own: whatever outlives the call is
+ * copied by the handlers, or exchanged.
  */
 #include "fuse/session.h"
 
@@ -39,7 +38,6 @@
 
 #define READ_AHEAD_KB 1024
 #define READ_TRIES    8 /* reads that were interrupted */
-#define REQUESTS_BUSY 16
 #define STOP_WAIT     (2 * NSEC_PER_SEC)
 
 struct receiver {
@@ -90,8 +88,7 @@ static void after_init(struct session *s)
 		mount_set_readahead(s->dir, READ_AHEAD_KB);
 }
 
-/* False: there is none, or the device has failed. */
-static bool receive_one(struct receiver *rx)
+static void receive(struct receiver *rx)
 {
 	struct session *s = &rx->fs->session;
 	struct fuse_buf buf = {.mem = rx->inbox.request};
@@ -105,7 +102,7 @@ static bool receive_one(struct receiver *rx)
 	}
 	if (n < 0 && errno != EAGAIN && errno != EINTR && errno != ENOENT) {
 		ended(rx, errno);
-		return false;
+		return;
 	}
 	if (n > 0) {
 		buf.size = (size_t)n;
@@ -113,18 +110,7 @@ static bool receive_one(struct receiver *rx)
 		if (!atomic_load_explicit(&s->ra_set, memory_order_relaxed))
 			after_init(s);
 	}
-	return n > 0;
-}
-
-static void receive(struct receiver *rx)
-{
-	unsigned left = loop_is_busy(rx->loop) ? REQUESTS_BUSY : 1;
-
-	while (left-- && !atomic_load(&rx->fs->session.stopping) && receive_one(rx))
-		;
-	if (atomic_load(&rx->stopped))
-		return;
-	if (atomic_load(&rx->fs->session.stopping))
+	if (atomic_load(&s->stopping))
 		stopped(rx);
 	else
 		arm(rx);

@@ -6,22 +6,31 @@
 #include "base/least.h"
 #include "base/macro.h"
 
+#define LEAST_PARTS	2	  /* one is prepared while the other is sent */
 #define FAR_PARTS	16	  /* S3 takes 50-90 MB/s by connection */
 #define SLOW_CONNECTION 100000000 /* many more are tried at once */
 #define FAST_CONNECTION 150000000 /* bytes per second, twice what S3 gives */
 
-void flight_init(struct flight *f, unsigned least)
+static void begin_with(struct flight *f, uint64_t parts)
 {
-	*f = (struct flight){.parts = least, .before = least, .least = least, .first = least};
+	f->parts = f->before = f->first = (unsigned)max_u64(parts, LEAST_PARTS);
+}
+
+static void take_share(struct flight *f, unsigned most)
+{
+	begin_with(f, f->far ? min_u64(FAR_PARTS, most) : min_u64(f->near, most / 2));
+}
+
+void flight_init(struct flight *f, unsigned near)
+{
+	*f = (struct flight){.near = near};
+	begin_with(f, LEAST_PARTS);
 }
 
 void flight_begin(struct flight *f, uint64_t delay, unsigned most)
 {
 	f->far = delay != LEAST_NONE && delay >= LEAST_FAR;
-	if (!f->far)
-		return;
-	f->parts = max_u64(f->least, min_u64(FAR_PARTS, most));
-	f->first = f->before = f->parts;
+	take_share(f, most);
 }
 
 void flight_held(struct flight *f)
@@ -85,6 +94,8 @@ void flight_sent(struct flight *f, uint64_t bytes, uint64_t now, unsigned most)
 		begin_period(f, now);
 	else if (++f->count >= period_parts(f))
 		end_period(f, now);
-	if (f->parts > most)
-		f->parts = most > f->least ? most : f->least;
+	if (f->parts == f->first)
+		take_share(f, most);
+	else if (f->parts > most)
+		f->parts = (unsigned)max_u64(most, LEAST_PARTS);
 }

@@ -4,6 +4,7 @@
  * The loop's thread, its inbox and its turn:
  *
  *	take the inbox -> run tasks -> fire timers -> submit and wait -> dispatch
+ *	-> run one piece
  *
  * Each step is bounded, so that none starves the others: what is left over makes
  * the next wait a look.
@@ -63,11 +64,11 @@ struct loop {
 	bool stopping;
 
 	/* owner loop only */
-	struct list tasks; /* taken out of the inbox, not run yet */
+	struct list tasks;  /* taken out of the inbox, not run yet */
+	struct list pieces; /* posted by loop_post_piece, not run yet */
 	struct timers timers;
 	size_t pending; /* operations whose `done` was not called yet */
 	bool ending;
-	bool busy;	     /* did not sleep before this turn's dispatch */
 	uint64_t end_timers; /* armed since the end began */
 
 	/* thread of loop_start and loop_stop */
@@ -104,12 +105,6 @@ struct net *loop_net(const struct loop *l)
 	return l->net;
 }
 
-bool loop_is_busy(const struct loop *l)
-{
-	loop_assert_owner(l);
-	return l->busy;
-}
-
 bool loop_ending(const struct loop *l)
 {
 	return l->ending;
@@ -138,6 +133,12 @@ void loop_post(struct loop *l, struct loop_task *t)
 	}
 	if (must_wake)
 		wake(l);
+}
+
+void loop_post_piece(struct loop *l, struct loop_task *t)
+{
+	loop_assert_owner(l);
+	list_append(&l->pieces, &t->node);
 }
 
 bool loop_unpost(struct loop *l, struct loop_task *t)
@@ -252,10 +253,11 @@ static bool take_inbox(struct loop *l)
 	return l->stopping;
 }
 
-static void run_tasks(struct loop *l)
+/* At most `most` of them. */
+static void run(struct list *tasks, unsigned most)
 {
-	for (unsigned i = 0; i < TASKS_PER_TURN; i++) {
-		struct list *n = list_pop(&l->tasks);
+	while (most--) {
+		struct list *n = list_pop(tasks);
 		struct loop_task *t;
 
 		if (!n)
@@ -265,10 +267,15 @@ static void run_tasks(struct loop *l)
 	}
 }
 
+static bool has_tasks(const struct loop *l)
+{
+	return !list_empty(&l->tasks) || !list_empty(&l->pieces);
+}
+
 /* False when something is there to do already, so that the wait must be a look. */
 static bool may_sleep(struct loop *l)
 {
-	if (!list_empty(&l->tasks) || !list_empty(&l->backend->done))
+	if (has_tasks(l) || !list_empty(&l->backend->done))
 		return false;
 	WITH_LOCK(&l->lock);
 	l->asleep = list_empty(&l->inbox) && (!l->stopping || l->ending);
@@ -312,14 +319,21 @@ static bool turn(struct loop *l)
 {
 	if (take_inbox(l))
 		return false;
-	run_tasks(l);
+	run(&l->tasks, TASKS_PER_TURN);
 	if (timers_next(&l->timers) != NO_DEADLINE)
 		timers_fire(&l->timers, clock_now(), TIMERS_PER_TURN);
-	l->busy = !may_sleep(l);
-	l->backend->ops->wait(l->backend, l->busy ? 0 : until(timers_next(&l->timers)));
+	l->backend->ops->wait(l->backend, may_sleep(l) ? until(timers_next(&l->timers)) : 0);
 	woken(l);
 	dispatch(l);
+	run(&l->pieces, 1);
 	return true;
+}
+
+static void run_all(struct loop *l)
+{
+	(void)take_inbox(l);
+	run(&l->tasks, TASKS_PER_TURN);
+	run(&l->pieces, TASKS_PER_TURN);
 }
 
 static void drain(struct loop *l)
@@ -327,9 +341,8 @@ static void drain(struct loop *l)
 	uint64_t deadline = clock_now() + STOP_NS;
 
 	do {
-		(void)take_inbox(l);
-		run_tasks(l);
-	} while (!list_empty(&l->tasks) && clock_now() < deadline);
+		run_all(l);
+	} while (has_tasks(l) && clock_now() < deadline);
 	l->ending = true;
 	net_stop(l->net);
 	for (unsigned round = 0; clock_now() < deadline; round++) {
@@ -338,9 +351,8 @@ static void drain(struct loop *l)
 		l->backend->ops->cancel_all(l->backend);
 		l->backend->ops->wait(l->backend, l->pending && may_sleep(l) ? STOP_TURN_NS : 0);
 		dispatch(l);
-		(void)take_inbox(l);
-		run_tasks(l);
-		if (l->pending == 0 && list_empty(&l->tasks) &&
+		run_all(l);
+		if (l->pending == 0 && !has_tasks(l) &&
 		    (round >= END_ROUNDS || timers_next(&l->timers) == NO_DEADLINE))
 			return;
 	}
@@ -468,6 +480,7 @@ int loop_new(const struct loop_config *config, struct loop **ret)
 	lock_init(&l->lock, RANK_INBOX);
 	list_init(&l->inbox);
 	list_init(&l->tasks);
+	list_init(&l->pieces);
 	(void)sem_init(&l->ready, 0, 0);
 	l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r = l->wake_fd < 0 ? -errno : choose(l, config->backend);

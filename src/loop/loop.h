@@ -57,8 +57,6 @@ unsigned loop_index(const struct loop *l);
 /* The loop whose thread this is, or NULL. */
 struct loop *loop_current(void);
 void loop_assert_owner(const struct loop *l);
-/* Owner thread: there was work left when this turn began, so that it did not sleep. */
-bool loop_is_busy(const struct loop *l);
 
 /*
  * Tasks. Posting never fails and never allocates: the node is the caller's and
@@ -73,6 +71,12 @@ struct loop_task {
 void loop_post(struct loop *l, struct loop_task *t);
 /* Owner thread: takes a task back that has not run. False when it was not posted. */
 bool loop_unpost(struct loop *l, struct loop_task *t);
+/*
+ * Owner thread: for work that takes long and comes in many pieces, such as the
+ * bodies that go out. One such task runs per turn, after all that is there to do,
+ * so that the other work waits for one piece and never for a line of them.
+ */
+void loop_post_piece(struct loop *l, struct loop_task *t);
 
 /*
  * Timers: one-shot, on the monotonic clock of base/clock.h. When the loop stops

@@ -73,7 +73,6 @@ struct get_loop {
 	struct list ops;  /* running */
 	struct list idle; /* kept for reuse */
 	unsigned nidle;
-	unsigned sending; /* of send.c: bodies that are going out */
 };
 
 struct get_op {

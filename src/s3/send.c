@@ -4,10 +4,10 @@
  *	WAIT -> SENDING -> ANSWER -> BODY -> gone (on_done)
  *	any -> gone (failed, cancelled)
  *
- * SENDING writes the head, then the body in pieces, one turn of the loop each, and
- * the pieces are the smaller the more bodies are going out: a turn is to take about
- * a millisecond, for the sake of who waits for a name. An answer that comes before the body is out
- * ends the sending, and the connection with it; so does a server that closes:
+ * SENDING writes the head and a first piece of the body, then the rest in pieces,
+ * each when the loop has nothing else to do: who waits for a name waits for one
+ * piece, however many bodies are going out. An answer that comes before the body is
+ * out ends the sending, and the connection with it; so does a server that closes:
  * then what it said is read if it can be. A kept connection that dies before the
  * whole body was out cannot have had an effect: once, another one is taken.
  *
@@ -25,9 +25,7 @@
 #include "s3/get.h"
 
 #define USER_AGENT  "mount-s3/" MOUNT_S3_VERSION
-#define PIECE	    (1 * MIB)
-#define PIECE_MIN   (128 * KIB)
-#define TURN_BYTES  (2 * MIB)
+#define PIECE	    (256 * KIB)
 #define TICK	    (250 * NSEC_PER_MSEC)
 #define INTERIM_MAX 8
 
@@ -50,7 +48,6 @@ struct send {
 	bool posted;
 	bool resent, early, keep_alive, chunked;
 	bool head_out;
-	bool counted; /* in engine->sending */
 	unsigned iov; /* what goes out next */
 	size_t off, piece;
 	uint64_t sent;
@@ -63,6 +60,7 @@ struct send {
 };
 
 static void recv_answer(struct send *s);
+static void send_head(struct send *s);
 static void go_on(struct send *s);
 
 static struct send *send_of(struct conn *c)
@@ -70,16 +68,8 @@ static struct send *send_of(struct conn *c)
 	return container_of(c, struct conn_pool_conn, conn)->user;
 }
 
-static void count(struct send *s, bool sends)
-{
-	if (s->counted != sends)
-		s->engine->sending += sends ? 1 : -1U;
-	s->counted = sends;
-}
-
 static void release(struct send *s, bool reusable)
 {
-	count(s, false);
 	if (s->state == WAIT)
 		conn_pool_cancel(s->engine->pool, &s->wait);
 	if (s->posted)
@@ -142,15 +132,13 @@ static void begin(struct send *s, struct conn_pool_conn *pc)
 	s->off = 0;
 	s->sent = 0;
 	s->last = clock_now();
-	count(s, true);
-	go_on(s);
+	send_head(s);
 }
 
 static void ask_conn(struct send *s)
 {
 	struct conn_pool_conn *pc;
 
-	count(s, false);
 	s->state = WAIT;
 	s->wait.fn = on_conn;
 	pc = conn_pool_get(s->engine->pool, s->host, &s->wait);
@@ -193,14 +181,6 @@ static void broken(struct send *s, int res)
 
 /* --- request --- */
 
-static void on_task(struct loop_task *t)
-{
-	struct send *s = container_of(t, struct send, task);
-
-	s->posted = false;
-	go_on(s);
-}
-
 static void piece_out(struct send *s)
 {
 	if (!s->head_out) {
@@ -232,40 +212,58 @@ static void on_sent(struct conn *c, int res)
 	go_on(s);
 }
 
-static uint64_t piece_size(const struct get_loop *g)
+static void send_piece(struct send *s)
 {
-	uint64_t share = round_down(TURN_BYTES / g->sending, PIECE_MIN);
+	const struct iovec *v = &s->call->body[s->iov];
 
-	return min_u64(max_u64(share, PIECE_MIN), PIECE);
+	s->piece = min_u64(v->iov_len - s->off, PIECE);
+	if (!conn_send(&s->pc->conn, (char *)v->iov_base + s->off, s->piece, on_sent))
+		return;
+	piece_out(s);
+	go_on(s);
 }
 
-/* Sends the next piece, in this turn only if the one before went out at once and was small. */
-static void go_on(struct send *s)
+static void on_task(struct loop_task *t)
 {
-	while (s->iov < s->call->nbody && s->call->body[s->iov].iov_len == 0)
-		s->iov++;
-	if (s->head_out && s->iov == s->call->nbody) {
-		recv_answer(s);
-		return;
-	}
-	if (s->head_out && !conn_is_fresh(&s->pc->conn)) {
+	struct send *s = container_of(t, struct send, task);
+
+	s->posted = false;
+	if (!conn_is_fresh(&s->pc->conn)) {
 		s->early = true;
 		recv_answer(s);
 		return;
 	}
-	if (!s->head_out) {
-		if (!conn_send(&s->pc->conn, s->head.data, s->head.len, on_sent))
-			return;
-		piece_out(s);
-	}
-	s->piece = min_u64(s->call->body[s->iov].iov_len - s->off, piece_size(s->engine));
-	if (!conn_send(&s->pc->conn, (char *)s->call->body[s->iov].iov_base + s->off, s->piece,
-		       on_sent))
+	send_piece(s);
+}
+
+static bool has_more(struct send *s)
+{
+	while (s->iov < s->call->nbody && s->call->body[s->iov].iov_len == 0)
+		s->iov++;
+	return s->iov < s->call->nbody;
+}
+
+/* What is left to send waits for its turn. */
+static void go_on(struct send *s)
+{
+	if (!has_more(s)) {
+		recv_answer(s);
 		return;
-	piece_out(s);
+	}
 	s->posted = true;
 	s->task.run = on_task;
-	loop_post(s->engine->loop, &s->task);
+	loop_post_piece(s->engine->loop, &s->task);
+}
+
+static void send_head(struct send *s)
+{
+	if (!conn_send(&s->pc->conn, s->head.data, s->head.len, on_sent))
+		return;
+	piece_out(s);
+	if (has_more(s))
+		send_piece(s);
+	else
+		recv_answer(s);
 }
 
 /* --- answer --- */
@@ -276,7 +274,6 @@ static void recv_answer(struct send *s)
 {
 	struct conn_pool_conn *pc = s->pc;
 
-	count(s, false);
 	if (s->state == SENDING)
 		s->last = clock_now();
 	if (s->state != BODY)

@@ -166,6 +166,70 @@ static void a_posted_task_can_be_taken_back(void)
 	end_loop(l);
 }
 
+/* Eight pieces beside a task that runs in each turn. */
+#define PIECES 8
+
+static struct numbered pieces[PIECES];
+static struct loop_task each_turn;
+static unsigned turns, turn_of[PIECES], pieces_run;
+
+static void run_each_turn(struct loop_task *t)
+{
+	turns++;
+	if (pieces_run < PIECES)
+		loop_post(loop_current(), t);
+	else
+		gate_open(&all_run);
+}
+
+static void run_piece(struct loop_task *t)
+{
+	const struct numbered *p = list_entry(t, struct numbered, task);
+
+	check_int(p->number, ==, pieces_run);
+	turn_of[pieces_run++] = turns;
+}
+
+static void post_pieces(void *arg)
+{
+	each_turn.run = run_each_turn;
+	for (unsigned i = 0; i < PIECES; i++) {
+		pieces[i] = (struct numbered){.task.run = run_piece, .number = i};
+		loop_post_piece(loop_current(), &pieces[i].task);
+	}
+	loop_post(loop_current(), &each_turn);
+}
+
+static void one_piece_runs_in_a_turn(void)
+{
+	struct loop *l = start_loop(NULL);
+
+	gate_init(&all_run);
+	require(on_loop(l, post_pieces, NULL));
+	check(gate_wait(&all_run));
+	end_loop(l);
+	for (unsigned i = 1; i < PIECES; i++)
+		check_int(turn_of[i], ==, turn_of[i - 1] + 1);
+}
+
+static void post_piece_and_take_back(void *arg)
+{
+	loop_post_piece(loop_current(), &taken_back);
+	first_unpost = loop_unpost(loop_current(), &taken_back);
+	second_unpost = loop_unpost(loop_current(), &taken_back);
+}
+
+static void a_piece_can_be_taken_back(void)
+{
+	struct loop *l = start_loop(NULL);
+
+	taken_back.run = run_taken_back;
+	require(on_loop(l, post_piece_and_take_back, NULL));
+	check(first_unpost);
+	check(!second_unpost);
+	end_loop(l);
+}
+
 static atomic_uint late_tasks;
 
 static void run_late(struct loop_task *t)
@@ -184,6 +248,26 @@ static void stop_runs_what_was_posted(void)
 	}
 	end_loop(l);
 	check_int(atomic_load(&late_tasks), ==, ARRAY_SIZE(late));
+}
+
+static struct loop_task late_piece[600];
+
+static void post_late_pieces(void *arg)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(late_piece); i++) {
+		late_piece[i].run = run_late;
+		loop_post_piece(loop_current(), &late_piece[i]);
+	}
+}
+
+static void stop_runs_the_pieces(void)
+{
+	struct loop *l = start_loop(NULL);
+
+	atomic_store(&late_tasks, 0);
+	require(on_loop(l, post_late_pieces, NULL));
+	end_loop(l);
+	check_int(atomic_load(&late_tasks), ==, ARRAY_SIZE(late_piece));
 }
 
 /* --- timers -------------------------------------------------------------------- */
@@ -435,7 +519,10 @@ int main(void)
 		TEST(no_wake_is_lost),
 		TEST(a_task_may_free_or_post_itself),
 		TEST(a_posted_task_can_be_taken_back),
+		TEST(one_piece_runs_in_a_turn),
+		TEST(a_piece_can_be_taken_back),
 		TEST(stop_runs_what_was_posted),
+		TEST(stop_runs_the_pieces),
 		TEST(timers_fire_in_order_and_not_early),
 		TEST(a_timer_that_is_always_due_starves_nobody),
 		TEST(stop_fires_timers_but_not_for_ever),

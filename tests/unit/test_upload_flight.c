@@ -8,9 +8,9 @@
 #include "base/macro.h"
 #include "lib/test.h"
 
-#define PART  (8 * MIB)
-#define LEAST 4
-#define MOST  32
+#define PART (8 * MIB)
+#define NEAR 4
+#define MOST 32
 
 /*
  * Parts go over a line of `line` bytes per second by connections that give
@@ -56,7 +56,7 @@ static void finds_how_many_fill_the_line(void)
 		struct flight f;
 		unsigned n, most;
 
-		flight_init(&f, LEAST);
+		flight_init(&f, NEAR);
 		flight_begin(&f, rows[i].delay_ms * NSEC_PER_MSEC, MOST);
 		n = send(&f, 2 * GIB, rows[i].line_mb * 1000000, rows[i].connection_mb * 1000000,
 			 true, MOST, &most);
@@ -76,7 +76,8 @@ static void what_varies_is_no_gain(void)
 	struct flight f;
 	unsigned round = 0, climbed = 0, trials = 0, before;
 
-	flight_init(&f, LEAST);
+	flight_init(&f, NEAR);
+	flight_begin(&f, LEAST_NONE, MOST);
 	while (now < 60 * NSEC_PER_SEC) {
 		before = f.parts;
 		for (unsigned i = 0; i < before; i++) {
@@ -86,7 +87,7 @@ static void what_varies_is_no_gain(void)
 			flight_sent(&f, PART, now, MOST);
 		}
 		round++;
-		climbed += f.parts > 2 * LEAST;
+		climbed += f.parts > 2 * NEAR;
 		trials += f.parts > before;
 	}
 	printf("# %u periods, %u trials, %u periods beyond what was tried first\n", round, trials,
@@ -101,7 +102,7 @@ static void few_parts_find_it(void)
 	struct flight f;
 	unsigned most;
 
-	flight_init(&f, LEAST);
+	flight_init(&f, NEAR);
 	flight_begin(&f, 20 * NSEC_PER_MSEC, MOST);
 	check_int(f.parts, ==, 16);
 	check_int(send(&f, 768 * MIB, 3000000000, 80000000, true, MOST, &most), ==, 32);
@@ -112,9 +113,10 @@ static void a_slow_writer_needs_no_more(void)
 	struct flight f;
 	unsigned most;
 
-	flight_init(&f, LEAST);
+	flight_init(&f, NEAR);
+	flight_begin(&f, LEAST_NONE, MOST);
 	(void)send(&f, 4 * GIB, 3000000000, 80000000, false, MOST, &most);
-	check_int(most, ==, LEAST);
+	check_int(most, ==, NEAR);
 }
 
 static void no_more_than_others_leave(void)
@@ -122,21 +124,40 @@ static void no_more_than_others_leave(void)
 	struct flight f;
 	unsigned most;
 
-	flight_init(&f, LEAST);
+	flight_init(&f, NEAR);
+	flight_begin(&f, LEAST_NONE, MOST);
 	(void)send(&f, 4 * GIB, 3000000000, 80000000, true, 6, &most);
 	check_int(most, ==, 6);
-	check_int(send(&f, GIB, 3000000000, 80000000, true, 0, &most), ==, LEAST);
+	check_int(send(&f, GIB, 3000000000, 80000000, true, 0, &most), ==, 2);
 }
 
 static void others_have_theirs_from_the_start(void)
 {
 	struct flight f;
 
-	flight_init(&f, LEAST);
+	flight_init(&f, NEAR);
 	flight_begin(&f, 20 * NSEC_PER_MSEC, 10);
 	check_int(f.parts, ==, 10);
 	flight_begin(&f, 20 * NSEC_PER_MSEC, 0);
-	check_int(f.parts, ==, LEAST);
+	check_int(f.parts, ==, 2);
+}
+
+/* A server whose connections are so fast that nothing is tried. */
+static void a_near_share_follows_the_others(void)
+{
+	uint64_t now = NSEC_PER_SEC;
+	struct flight f;
+
+	flight_init(&f, NEAR);
+	check_int(f.parts, ==, 2);
+	flight_begin(&f, 0, MOST);
+	check_int(f.parts, ==, NEAR);
+	flight_begin(&f, 0, MOST / 8);
+	check_int(f.parts, ==, 2);
+	flight_sent(&f, PART, now, MOST / 5);
+	check_int(f.parts, ==, 3);
+	flight_sent(&f, PART, now, MOST);
+	check_int(f.parts, ==, NEAR);
 }
 
 /* Before the first answer nobody knows. */
@@ -144,9 +165,9 @@ static void what_is_not_known_is_near(void)
 {
 	struct flight f;
 
-	flight_init(&f, LEAST);
+	flight_init(&f, NEAR);
 	flight_begin(&f, LEAST_NONE, MOST);
-	check_int(f.parts, ==, LEAST);
+	check_int(f.parts, ==, NEAR);
 }
 
 int main(void)
@@ -158,6 +179,7 @@ int main(void)
 		TEST(a_slow_writer_needs_no_more),
 		TEST(no_more_than_others_leave),
 		TEST(others_have_theirs_from_the_start),
+		TEST(a_near_share_follows_the_others),
 		TEST(what_is_not_known_is_near),
 		{0},
 	});
