@@ -164,7 +164,8 @@ static void move_window(struct cursor *c, bool waited, const struct cursor_limit
 	uint64_t run = c->next - c->begin;
 
 	if (l->delay)
-		window_read(&c->window, run, waited, l->now, l->cap, l->delay);
+		window_read(&c->window, run, waited, l->now, l->cap, l->delay,
+			    c->begin == 0 ? l->start : 0);
 	else
 		window_read_near(&c->window, run, waited, l->now, l->cap, l->part_max, l->gets);
 }

@@ -49,6 +49,7 @@ struct cursor_limits {
 	uint64_t now;	      /* base/clock.h */
 	uint64_t delay;	      /* ns until a server that is far answers; 0: it is near */
 	unsigned gets;	      /* at a time */
+	uint64_t start;	      /* least first window of who reads from the object's begin */
 };
 
 struct extent {

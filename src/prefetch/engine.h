@@ -12,6 +12,7 @@
 #include "cache/cache.h"
 #include "prefetch/budget.h"
 #include "prefetch/cursor.h"
+#include "prefetch/habit.h"
 #include "prefetch/lane.h"
 #include "prefetch/lru.h"
 #include "prefetch/prefetch.h"
@@ -32,6 +33,7 @@ struct pf {
 	_Atomic uint32_t epoch, active_now, active_before;
 	struct least head; /* ns from request to response head */
 	_Atomic unsigned next_lane;
+	struct habit habit;
 	/* atomic: an object that cannot be verified was told of in the log */
 	_Atomic bool told_unverified;
 };

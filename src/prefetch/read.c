@@ -256,6 +256,7 @@ static void plan_locked(struct pf_stream *s, struct pf_read *r, struct cursor_pl
 		.now = clock_now(),
 		.delay = pf_far_delay(pf),
 		.gets = far_gets(pf_readers(pf)),
+		.start = habit_start(&pf->habit),
 	};
 
 	if (limits.delay == 0) {

@@ -238,11 +238,17 @@ void pf_close(struct pf_stream *s)
 	struct pf *pf = o->pf;
 	struct list taken = LIST_INIT(taken);
 	const struct cursor *c;
+	uint64_t run = 0;
 
 	{
 		WITH_LOCK(&o->lock);
-		for (unsigned i = 0; (c = cursor_at(&s->cursors, i)); i++)
+		for (unsigned i = 0; (c = cursor_at(&s->cursors, i)); i++) {
 			pf_uncount_reader(pf, &c->active);
+			if (c->kind == CURSOR_SEQUENTIAL && c->begin == 0)
+				run = c->next;
+		}
+		if (s->cursors.tick)
+			habit_note(&pf->habit, o->size, run);
 		s->closed = true;
 		list_del(&s->node);
 		o->nstreams--;

@@ -3,14 +3,15 @@
 /*
  * Read-ahead window of one sequential reader. Pure arithmetic: no I/O, no lock.
  *
- * A window starts with WINDOW_MIN, or with what was read until then. It grows
- * whenever the reader waits and has used half of it, up to WINDOW_FREE; for one
- * that never waits it does so later, to make fewer and larger GETs. Beyond, it
- * grows at once while it has less than DELAYS times what arrives in one delay:
- * the reader then waits for the delay and not for the bandwidth, since parts that
- * were asked for together come together, and nothing until the next ones do. Else
- * it climbs (base/climb.h), in periods in which the reader waits and reads a
- * window's worth.
+ * A window starts with WINDOW_MIN, or with what was read until then, or with what
+ * is usual (habit.h). It grows whenever half of it was used and the reader has
+ * waited meanwhile, up to WINDOW_FREE, or to FREE_FAR while that half comes in
+ * little more than one delay; for one that never waits it does so later, to make
+ * fewer and larger GETs. Beyond, it grows at once while it has less than DELAYS times what arrives
+ * in one delay: the reader then waits for the delay and not for the bandwidth,
+ * since parts that were asked for together come together, and nothing until the
+ * next ones do. Else it climbs (base/climb.h), in periods in which the reader
+ * waits and reads a window's worth.
  *
  * It is also bound by the run: a large random read that arrives in pieces looks
  * sequential while it lasts, and must not fetch much beyond its end.
@@ -34,7 +35,8 @@
 #define PART_MIN  (2 * MIB) /* of several at a time */
 #define LONG_RUN  8
 #define DELAYS	  3
-#define FAST	  4 /* times as much at once, far from what is needed */
+#define FAST	  4	     /* times as much at once, far from what is needed */
+#define FREE_FAR  (32 * MIB) /* without proof, while all comes at once */
 
 static uint64_t bound_by_run(uint64_t run)
 {
@@ -68,10 +70,16 @@ static void judge(struct window *w, uint64_t run, uint64_t now, uint64_t delay)
 	climb_begin(&w->climb, run, now);
 }
 
-static void begin(struct window *w, uint64_t run, uint64_t now)
+static void begin(struct window *w, uint64_t run, uint64_t now, uint64_t start)
 {
-	*w = (struct window){.size = max_u64(WINDOW_MIN, min_u64(run, START_MAX))};
+	*w = (struct window){.size = max_u64(max_u64(WINDOW_MIN, start), min_u64(run, START_MAX))};
 	climb_begin(&w->climb, run, now);
+}
+
+/* Half of a window in little more than a delay: the line is not full yet. */
+static uint64_t free_size(const struct window *w, uint64_t now, uint64_t delay)
+{
+	return now - w->climb.since_ns < delay + delay / 2 ? FREE_FAR : WINDOW_FREE;
 }
 
 static void grow_unproven(struct window *w, uint64_t run, bool waited, uint64_t now, uint64_t size)
@@ -79,17 +87,21 @@ static void grow_unproven(struct window *w, uint64_t run, bool waited, uint64_t 
 	if (waited ? run - w->climb.since < w->size / 2 : run < w->size * LONG_RUN)
 		return;
 	w->climb.filling = true;
+	w->waited = false;
 	grow(w, run, size);
 	climb_begin(&w->climb, run, now);
 }
 
 void window_read(struct window *w, uint64_t run, bool waited, uint64_t now, uint64_t cap,
-		 uint64_t delay)
+		 uint64_t delay, uint64_t start)
 {
+	uint64_t free = free_size(w, now, delay);
+
+	w->waited |= waited;
 	if (w->size == 0)
-		begin(w, run, now);
-	else if (w->size < WINDOW_FREE)
-		grow_unproven(w, run, waited, now, min_u64(w->size * FAST, WINDOW_FREE));
+		begin(w, run, now, start);
+	else if (w->size < free)
+		grow_unproven(w, run, w->waited, now, min_u64(w->size * FAST, free));
 	else if (waited && run - w->climb.since >= w->size)
 		judge(w, run, now, delay);
 	w->size = min_u64(w->size, cap);
@@ -102,7 +114,7 @@ void window_read_near(struct window *w, uint64_t run, bool waited, uint64_t now,
 
 	cap = min_u64(cap, max_u64(full, WINDOW_MIN));
 	if (w->size == 0)
-		begin(w, run, now);
+		begin(w, run, now, 0);
 	else if (w->size < cap)
 		grow_unproven(w, run, waited, now, w->size * (gets > 1 ? FAST : 2));
 	w->size = min_u64(w->size, cap);

@@ -17,15 +17,17 @@ struct window {
 	uint64_t size;	    /* bytes to keep requested beyond the reader; 0: none */
 	uint64_t base;	    /* the size before the last growth */
 	struct climb climb; /* what is done: bytes of the run */
+	bool waited;	    /* the reader did so in this period */
 };
 
 /*
  * The reader has read `run` bytes in sequence, from its first to its last, at
  * `now`, and `waited` for the last ones. `cap`: what budget and configuration
- * allow at this moment. `delay`: ns from a request to its first byte.
+ * allow at this moment. `delay`: ns from a request to its first byte. `start`: what
+ * the first window is to have at least.
  */
 void window_read(struct window *w, uint64_t run, bool waited, uint64_t now, uint64_t cap,
-		 uint64_t delay);
+		 uint64_t delay, uint64_t start);
 /*
  * The same when the server is near and gives so many GETs at a time; one of them
  * has at most `part_max` bytes.

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the read engine asks a server for that is far."""
+
+import mmap
+import os
+import time
+
+import pytest
+
+from check import KIB, MIB, opened
+
+pytestmark = pytest.mark.s3d_only
+SIZE = 24 * MIB
+
+
+def fetched_by_first_read(server, path):
+    """Bytes that the server sends while a program reads 128 KiB and then waits."""
+    before = server.bytes_out()
+    with opened(path, os.O_RDONLY | os.O_DIRECT) as fd:
+        os.preadv(fd, [mmap.mmap(-1, 128 * KIB)], 0)
+        time.sleep(0.5)
+        return server.bytes_out() - before
+
+
+def read_through(path):
+    with opened(path, os.O_RDONLY) as fd:
+        while os.read(fd, MIB):
+            pass
+
+
+def test_where_files_are_read_through_the_next_one_starts_at_once(mount, bucket, server):
+    server.generate(bucket, "o", 7, SIZE)
+    server.set(ttfb_ms=20)
+    m = mount()
+    names = [m.path / f"o{i:06d}" for i in range(7)]
+    assert fetched_by_first_read(server, names[0]) < 3 * MIB
+    read_through(names[1])
+    assert fetched_by_first_read(server, names[2]) < 3 * MIB
+    read_through(names[3])
+    read_through(names[4])
+    assert 16 * MIB <= fetched_by_first_read(server, names[5]) < 19 * MIB
+    assert fetched_by_first_read(server, names[6]) < 3 * MIB
