@@ -128,6 +128,13 @@ unsigned pf_readers(struct pf *pf)
 	return active ? active : 1;
 }
 
+unsigned pf_far_gets(struct pf *pf)
+{
+	unsigned each = WINDOW_GETS / pf_readers(pf);
+
+	return each > 2 ? each - 1 : 1;
+}
+
 uint64_t pf_window_cap(struct pf *pf)
 {
 	uint64_t limit = budget_limit(pf->config.budget);

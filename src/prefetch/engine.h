@@ -40,6 +40,8 @@ struct pf {
 
 /* Readers that were active in this or the last second, at least one. */
 unsigned pf_readers(struct pf *pf);
+/* Far, all readers together have so many GETs at a time, but for the next one of each. */
+unsigned pf_far_gets(struct pf *pf);
 /* Most bytes that one of the sequential readers now active may have ahead. */
 uint64_t pf_window_cap(struct pf *pf);
 /* Counts a reader once a second. */

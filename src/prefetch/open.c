@@ -8,12 +8,16 @@
  * they are here already, when the kernel has the pages, or when no memory is
  * free: an open never waits for memory and never fails for lack of it.
  *
+ * Where the server is far and objects are read through (habit.h), what a first
+ * window has comes along, which saves a round trip.
+ *
  * A GET that was sent before this open began proves nothing about now, so that
  * an open never joins one.
  */
 #include <assert.h>
 #include <errno.h>
 
+#include "prefetch/ahead.h"
 #include "prefetch/engine.h"
 #include "prefetch/fetch.h"
 #include "prefetch/stream.h"
@@ -90,6 +94,23 @@ static struct fetch *first_cells(struct object *o, bool demand)
 	return f;
 }
 
+static void fetch_usual(struct pf_stream *s)
+{
+	struct object *o = s->object;
+	struct pf *pf = o->pf;
+	struct window w = {.size = min_u64(habit_start(&pf->habit), pf_window_cap(pf))};
+	struct cursor_plan plan = {.part = window_part(&w, pf_far_gets(pf), pf->config.part_size)};
+	struct extent x = {FIRST_CELLS * PF_CELL, min_u64(w.size, o->size)};
+
+	if (pf->config.verify || pf_far_delay(pf) == 0 || w.size <= WINDOW_MIN || x.end <= x.begin)
+		return;
+	{
+		WITH_LOCK(&o->lock);
+		s->expects = true;
+	}
+	fetch_ahead(s, &plan, &x);
+}
+
 void pf_open(struct pf *pf, struct pf_open *open)
 {
 	struct pf_stream *s = NULL;
@@ -120,10 +141,12 @@ void pf_open(struct pf *pf, struct pf_open *open)
 	}
 	if (!open->data_cached)
 		f = first_cells(o, /* demand= */ true);
-	if (f)
+	if (f) {
 		f->open = open;
-	else
+		fetch_usual(s); /* before the open can end */
+	} else {
 		r = fetch_new_check(o, open, &f);
+	}
 	if (r < 0)
 		open_finish(open, r);
 	else

@@ -234,14 +234,6 @@ static struct run need_of(const struct cursor_plan *p)
 	return need;
 }
 
-/* Far, all readers together have so many at a time, but for the next one of each. */
-static unsigned far_gets(unsigned readers)
-{
-	unsigned each = WINDOW_GETS / readers;
-
-	return each > 2 ? each - 1 : 1;
-}
-
 static void plan_locked(struct pf_stream *s, struct pf_read *r, struct cursor_plan *ret)
 {
 	struct object *o = s->object;
@@ -255,7 +247,7 @@ static void plan_locked(struct pf_stream *s, struct pf_read *r, struct cursor_pl
 		.random_size = pf->config.random_size,
 		.now = clock_now(),
 		.delay = pf_far_delay(pf),
-		.gets = far_gets(pf_readers(pf)),
+		.gets = pf_far_gets(pf),
 		.start = habit_start(&pf->habit),
 	};
 

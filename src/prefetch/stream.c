@@ -247,7 +247,7 @@ void pf_close(struct pf_stream *s)
 			if (c->kind == CURSOR_SEQUENTIAL && c->begin == 0)
 				run = c->next;
 		}
-		if (s->cursors.tick)
+		if (s->cursors.tick || s->expects)
 			habit_note(&pf->habit, o->size, run);
 		s->closed = true;
 		list_del(&s->node);

@@ -27,6 +27,7 @@ struct pf_stream {
 	/* under the object's lock */
 	struct list node; /* in object->streams */
 	bool closed;
+	bool expects; /* its first window was fetched when it was opened */
 	struct cursor_set cursors;
 };
 

@@ -22,6 +22,13 @@ def fetched_by_first_read(server, path):
         return server.bytes_out() - before
 
 
+def fetched_by_open(server, path):
+    before = server.bytes_out()
+    with opened(path, os.O_RDONLY):
+        time.sleep(0.5)
+        return server.bytes_out() - before
+
+
 def read_through(path):
     with opened(path, os.O_RDONLY) as fd:
         while os.read(fd, MIB):
@@ -29,10 +36,10 @@ def read_through(path):
 
 
 def test_where_files_are_read_through_the_next_one_starts_at_once(mount, bucket, server):
-    server.generate(bucket, "o", 7, SIZE)
+    server.generate(bucket, "o", 11, SIZE)
     server.set(ttfb_ms=20)
     m = mount()
-    names = [m.path / f"o{i:06d}" for i in range(7)]
+    names = [m.path / f"o{i:06d}" for i in range(11)]
     assert fetched_by_first_read(server, names[0]) < 3 * MIB
     read_through(names[1])
     assert fetched_by_first_read(server, names[2]) < 3 * MIB
@@ -40,3 +47,7 @@ def test_where_files_are_read_through_the_next_one_starts_at_once(mount, bucket,
     read_through(names[4])
     assert 16 * MIB <= fetched_by_first_read(server, names[5]) < 19 * MIB
     assert fetched_by_first_read(server, names[6]) < 3 * MIB
+    read_through(names[7])
+    read_through(names[8])
+    assert 16 * MIB <= fetched_by_open(server, names[9]) < 17 * MIB
+    assert fetched_by_open(server, names[10]) < MIB
