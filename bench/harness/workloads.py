@@ -70,6 +70,8 @@ def _small():
 
 TABLE = [
     *_seq(),
+    Workload("seq-shards", "8 files of 64 MiB one after another, direct, 1M",
+             "seqread -m direct -b 1M", "shard", raw="get -k 32 -p 8M", timed=False),
     Workload("interleave-1fd", "8 regions, 8 threads, one descriptor",
              "interleave -t 8 -b 128K -1", "big", files=1, raw="get -k 32 -p 8M", quick=True),
     Workload("interleave-8fd", "8 regions, 8 threads, 8 descriptors",
