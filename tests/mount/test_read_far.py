@@ -13,20 +13,27 @@ pytestmark = pytest.mark.s3d_only
 SIZE = 24 * MIB
 
 
-def fetched_by_first_read(server, path):
-    """Bytes that the server sends while a program reads 128 KiB and then waits."""
-    before = server.bytes_out()
-    with opened(path, os.O_RDONLY | os.O_DIRECT) as fd:
-        os.preadv(fd, [mmap.mmap(-1, 128 * KIB)], 0)
-        time.sleep(0.5)
-        return server.bytes_out() - before
+def settled(server):
+    """Bytes that the server has sent when it sends no more."""
+    last = -1
+    while (now := server.bytes_out()) != last:
+        last = now
+        time.sleep(0.4)
+    return now
 
 
 def fetched_by_open(server, path):
     before = server.bytes_out()
     with opened(path, os.O_RDONLY):
-        time.sleep(0.5)
-        return server.bytes_out() - before
+        return settled(server) - before
+
+
+def fetched_by_first_read(server, path):
+    """By a program that reads 128 KiB and no more."""
+    before = server.bytes_out()
+    with opened(path, os.O_RDONLY | os.O_DIRECT) as fd:
+        os.preadv(fd, [mmap.mmap(-1, 128 * KIB)], 0)
+        return settled(server) - before
 
 
 def read_through(path):
