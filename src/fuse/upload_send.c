@@ -198,6 +198,8 @@ static void on_created(struct s3_call *c)
 	if (c->error.err < 0)
 		fail_locked(u, "CreateMultipartUpload", &c->error, &a);
 	count_in_flight_locked(u, -1);
+	if (u->waiting == TURN) /* more parts may exist than were allowed until now */
+		upload_wake_writer_locked(u, &a);
 	upload_request_over(u, &a);
 	count_sending(config, -1); /* the parts that it held up are counted now */
 }

@@ -4,27 +4,36 @@
  */
 #include "lib/upload_scene.h"
 
-/* A writer that is ahead of the server waits; no more than its share is buffered. */
-static void writer_waits_its_turn(void)
+/* Returns the end of the write that waits, `x`. */
+static uint64_t write_until_it_waits(struct upload *u, struct waiter *x)
 {
-	struct upload *u = fresh();
 	static char data[1 << 20];
-	struct waiter x;
-	uint64_t off = 0;
 	bool waits = false;
+	uint64_t off = 0;
 
-	reset(64);
-	atomic_store(&hold, true);
 	while (off < 10 * PART && !waits) {
 		for (size_t i = 0; i < sizeof(data); i++)
 			data[i] = pattern(off + i);
-		start_write(u, &x, off, data, sizeof(data));
-		waits = sem_trywait(&x.sem) < 0;
+		start_write(u, x, off, data, sizeof(data));
+		waits = sem_trywait(&x->sem) < 0;
 		off += sizeof(data);
 	}
 	check(waits);
 	check_int(off, <=, (int64_t)(4 * PART));
 	memset(data, 0, sizeof(data));
+	return off;
+}
+
+/* A writer that is ahead of the server waits; no more than its share is buffered. */
+static void writer_waits_its_turn(void)
+{
+	struct upload *u = fresh();
+	struct waiter x;
+	uint64_t off;
+
+	reset(64);
+	atomic_store(&hold, true);
+	off = write_until_it_waits(u, &x);
 	atomic_store(&hold, false);
 	require(wait_sem(&x.sem, WAIT_SECONDS));
 	check_int(x.w.err, ==, 0);
@@ -33,6 +42,32 @@ static void writer_waits_its_turn(void)
 	check(!atomic_load(&wrong_bytes));
 	upload_unref(u);
 	check_all_freed(64);
+}
+
+/* How far the server is says the first answer, and with that how many parts there may be. */
+static void the_first_answer_lets_the_writer_go_on(void)
+{
+	struct upload *u;
+	struct waiter x;
+	uint64_t off;
+
+	config.parts_in_flight_max = 32;
+	u = fresh();
+	reset(64);
+	atomic_store(&delay, 20 * NSEC_PER_MSEC);
+	atomic_store(&hold, true);
+	atomic_store(&hold_parts, true);
+	off = write_until_it_waits(u, &x);
+	atomic_store(&hold, false);
+	require(wait_sem(&x.sem, WAIT_SECONDS));
+	check_int(x.w.err, ==, 0);
+	atomic_store(&hold_parts, false);
+	check_int(finish(u), ==, 0);
+	check_int(atomic_load(&stored), ==, off);
+	upload_unref(u);
+	check_all_freed(64);
+	atomic_store(&delay, 0);
+	config.parts_in_flight_max = 0;
 }
 
 /* All memory is held by half-filled parts: one after another goes beyond it. */
@@ -246,6 +281,7 @@ static void too_large(void)
 int main(void)
 {
 	return run_tests((struct test[]){TEST(writer_waits_its_turn),
+					 TEST(the_first_answer_lets_the_writer_go_on),
 					 TEST(memory_held_by_half_parts),
 					 TEST(waiting_write_can_be_cancelled),
 					 TEST(sending_parts_are_waited_for),

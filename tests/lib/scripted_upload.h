@@ -25,6 +25,7 @@ static _Atomic bool hold; /* no answer while set */
 struct answer {
 	struct loop_task task;
 	struct s3_call *call;
+	const _Atomic bool *held;
 };
 
 static void run_answer(struct loop_task *t)
@@ -32,7 +33,7 @@ static void run_answer(struct loop_task *t)
 	struct answer *a = container_of(t, struct answer, task);
 	struct s3_call *c = a->call;
 
-	if (atomic_load(&hold)) {
+	if (atomic_load(a->held)) {
 		loop_post(loop_current(), t);
 		return;
 	}
@@ -40,15 +41,21 @@ static void run_answer(struct loop_task *t)
 	c->done(c);
 }
 
-static void post_answer(struct loop *l, struct s3_call *c)
+static void post_held_answer(struct loop *l, struct s3_call *c, const _Atomic bool *held)
 {
 	struct answer *a = calloc(1, sizeof(*a));
 
 	if (!a)
 		abort();
 	a->call = c;
+	a->held = held;
 	a->task.run = run_answer;
 	loop_post(l, &a->task);
+}
+
+static inline void post_answer(struct loop *l, struct s3_call *c)
+{
+	post_held_answer(l, c, &hold);
 }
 
 /* An object's byte at `pos`, as the tests write it. */

@@ -42,6 +42,8 @@ static _Atomic bool wrong_bytes;
 static _Atomic bool unchecked;	  /* do not look at the bytes */
 static _Atomic bool invalid_part; /* the code of what is failed */
 static _Atomic bool equal_parts;
+static _Atomic bool hold_parts; /* no answer to UploadPart while set */
+static _Atomic uint64_t delay;	/* of the server, ns */
 static _Atomic uint64_t stored; /* size of the object that was completed or put */
 static _Atomic uint64_t part_bytes;
 
@@ -135,7 +137,10 @@ static void answer(struct loop *l, struct s3_call *c, enum kind kind)
 		c->error = (struct s3_error){.err = -EIO, .status = 503, .code = "SlowDown"};
 	if (c->error.err < 0 && atomic_load(&invalid_part))
 		(void)snprintf(c->error.code, sizeof(c->error.code), "InvalidPart");
-	post_answer(l, c);
+	if (kind == PART_SENT && atomic_load(&hold_parts))
+		post_held_answer(l, c, &hold_parts);
+	else
+		post_answer(l, c);
 }
 
 static uint64_t check_body(const struct iovec *iov, unsigned n, uint64_t pos)
@@ -161,7 +166,7 @@ enum s3_sum_kind s3_client_sum(const struct s3_client *c)
 
 uint64_t s3_client_delay(const struct s3_client *c)
 {
-	return 0;
+	return atomic_load(&delay);
 }
 
 bool s3_client_is_directory(const struct s3_client *c)
