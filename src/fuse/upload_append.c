@@ -82,8 +82,6 @@ static void on_put(struct s3_call *c)
 	else
 		appended_locked(u, &p->call.put);
 	upload_drop_part_locked(u, p, &a);
-	if (u->waiting == TURN)
-		upload_wake_writer_locked(u, &a);
 	upload_request_over(u, &a);
 }
 

@@ -49,6 +49,8 @@ static void note_sending(struct upload_part *p)
 
 void upload_request_over(struct upload *u, struct after *a)
 {
+	if (u->waiting == TURN)
+		upload_wake_writer_locked(u, a);
 	upload_pump_locked(u, a);
 	lock_drop(&u->lock);
 	after_run(u, a);
@@ -113,8 +115,6 @@ static void on_part_sent(struct s3_call *c)
 	flight_sent(&u->flight, p->used, clock_now(), flight_most_locked(u));
 	count_in_flight_locked(u, -1);
 	upload_drop_part_locked(u, p, &a);
-	if (u->waiting == TURN)
-		upload_wake_writer_locked(u, &a);
 	upload_request_over(u, &a);
 }
 
@@ -198,8 +198,6 @@ static void on_created(struct s3_call *c)
 	if (c->error.err < 0)
 		fail_locked(u, "CreateMultipartUpload", &c->error, &a);
 	count_in_flight_locked(u, -1);
-	if (u->waiting == TURN) /* more parts may exist than were allowed until now */
-		upload_wake_writer_locked(u, &a);
 	upload_request_over(u, &a);
 	count_sending(config, -1); /* the parts that it held up are counted now */
 }

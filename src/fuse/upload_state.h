@@ -101,7 +101,10 @@ void upload_wake_writer_locked(struct upload *u, struct after *a);
 /* An upload of a kind without the kind's own part. */
 int upload_alloc(const struct upload_config *config, const char *key,
 		 const struct upload_kind *kind, struct upload **ret) must_check;
-/* Drops the lock, which the end of a request has taken, and the request's reference. */
+/*
+ * The end of a request, which has taken the lock and drops it here, as well as its
+ * reference: a writer that waits for its turn looks again, and the next ones start.
+ */
 void upload_request_over(struct upload *u, struct after *a);
 
 /* upload_send.c: requests. Each runs on a loop, holds a reference and pumps at its end. */

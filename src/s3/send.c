@@ -5,7 +5,7 @@
  *	any -> gone (failed, cancelled)
  *
  * SENDING writes the head and a first piece of the body, then the rest in pieces,
- * each when the loop has nothing else to do: who waits for a name waits for one
+ * each after all else that the loop has to do: who waits for a name waits for one
  * piece, however many bodies are going out. An answer that comes before the body is
  * out ends the sending, and the connection with it; so does a server that closes:
  * then what it said is read if it can be. A kept connection that dies before the

@@ -62,7 +62,7 @@ void s3_put(struct s3_client *c, struct loop *l, struct s3_put_call *p)
 	atomic_store(&stored, p->object.size);
 	if (atomic_fetch_add(&nputs, 1) + 1 == atomic_load(&fail_at))
 		p->call.error = (struct s3_error){.err = -ESTALE, .status = 412};
-	post_answer(l, &p->call);
+	post_answer(l, &p->call, &hold);
 }
 
 enum s3_sum_kind s3_client_sum(const struct s3_client *c)

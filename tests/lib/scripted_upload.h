@@ -2,7 +2,7 @@
 
 /*
  * What tests of uploads share. Answers of an S3 that is a function of the test: a
- * call is done on its loop in the next turn, or when `hold` is no longer set. And
+ * call is done on its loop in the next turn, or when `held` is no longer set. And
  * calls of an upload that wait for their end. One program includes it.
  */
 #ifndef TESTS_LIB_SCRIPTED_UPLOAD_H
@@ -25,7 +25,7 @@ static _Atomic bool hold; /* no answer while set */
 struct answer {
 	struct loop_task task;
 	struct s3_call *call;
-	const _Atomic bool *held;
+	const _Atomic bool *held; /* not done while set */
 };
 
 static void run_answer(struct loop_task *t)
@@ -41,7 +41,7 @@ static void run_answer(struct loop_task *t)
 	c->done(c);
 }
 
-static void post_held_answer(struct loop *l, struct s3_call *c, const _Atomic bool *held)
+static void post_answer(struct loop *l, struct s3_call *c, const _Atomic bool *held)
 {
 	struct answer *a = calloc(1, sizeof(*a));
 
@@ -51,11 +51,6 @@ static void post_held_answer(struct loop *l, struct s3_call *c, const _Atomic bo
 	a->held = held;
 	a->task.run = run_answer;
 	loop_post(l, &a->task);
-}
-
-static inline void post_answer(struct loop *l, struct s3_call *c)
-{
-	post_held_answer(l, c, &hold);
 }
 
 /* An object's byte at `pos`, as the tests write it. */

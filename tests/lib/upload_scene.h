@@ -137,10 +137,7 @@ static void answer(struct loop *l, struct s3_call *c, enum kind kind)
 		c->error = (struct s3_error){.err = -EIO, .status = 503, .code = "SlowDown"};
 	if (c->error.err < 0 && atomic_load(&invalid_part))
 		(void)snprintf(c->error.code, sizeof(c->error.code), "InvalidPart");
-	if (kind == PART_SENT && atomic_load(&hold_parts))
-		post_held_answer(l, c, &hold_parts);
-	else
-		post_answer(l, c);
+	post_answer(l, c, kind == PART_SENT && atomic_load(&hold_parts) ? &hold_parts : &hold);
 }
 
 static uint64_t check_body(const struct iovec *iov, unsigned n, uint64_t pos)
