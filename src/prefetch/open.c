@@ -98,11 +98,16 @@ static void fetch_usual(struct pf_stream *s)
 {
 	struct object *o = s->object;
 	struct pf *pf = o->pf;
-	struct window w = {.size = min_u64(habit_start(&pf->habit), pf_window_cap(pf))};
-	struct cursor_plan plan = {.part = window_part(&w, pf_far_gets(pf), pf->config.part_size)};
-	struct extent x = {FIRST_CELLS * PF_CELL, min_u64(w.size, o->size)};
+	struct window w = {.size = habit_start(&pf->habit)};
+	struct cursor_plan plan = {0};
+	struct extent x = {.begin = FIRST_CELLS * PF_CELL};
 
-	if (pf->config.verify || pf_far_delay(pf) == 0 || w.size <= WINDOW_MIN || x.end <= x.begin)
+	if (w.size <= WINDOW_MIN || pf->config.verify || pf_far_delay(pf) == 0)
+		return;
+	w.size = min_u64(w.size, pf_window_cap(pf));
+	plan.part = window_part(&w, pf_far_gets(pf), pf->config.part_size);
+	x.end = min_u64(w.size, o->size);
+	if (w.size <= WINDOW_MIN || x.end <= x.begin)
 		return;
 	{
 		WITH_LOCK(&o->lock);

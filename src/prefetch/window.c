@@ -7,11 +7,11 @@
  * is usual (habit.h). It grows whenever half of it was used and the reader has
  * waited meanwhile, up to WINDOW_FREE, or to FREE_FAR while that half comes in
  * little more than one delay; for one that never waits it does so later, to make
- * fewer and larger GETs. Beyond, it grows at once while it has less than DELAYS times what arrives
- * in one delay: the reader then waits for the delay and not for the bandwidth,
- * since parts that were asked for together come together, and nothing until the
- * next ones do. Else it climbs (base/climb.h), in periods in which the reader
- * waits and reads a window's worth.
+ * fewer and larger GETs. Beyond, it grows at once while it has less than DELAYS
+ * times what arrives in one delay: the reader then waits for the delay and not for
+ * the bandwidth, since parts that were asked for together come together, and
+ * nothing until the next ones do. Else it climbs (base/climb.h), in periods in
+ * which the reader waits and reads a window's worth.
  *
  * It is also bound by the run: a large random read that arrives in pieces looks
  * sequential while it lasts, and must not fetch much beyond its end.
@@ -49,6 +49,12 @@ static void grow(struct window *w, uint64_t run, uint64_t size)
 	w->size = max_u64(w->size, min_u64(size, bound_by_run(run)));
 }
 
+static void begin_period(struct window *w, uint64_t run, uint64_t now)
+{
+	w->waited = false;
+	climb_begin(&w->climb, run, now);
+}
+
 static void judge(struct window *w, uint64_t run, uint64_t now, uint64_t delay)
 {
 	uint64_t rate = climb_rate(&w->climb, run, now);
@@ -67,17 +73,17 @@ static void judge(struct window *w, uint64_t run, uint64_t now, uint64_t delay)
 		else if (advice == CLIMB_BACK)
 			w->size = w->base;
 	}
-	climb_begin(&w->climb, run, now);
+	begin_period(w, run, now);
 }
 
 static void begin(struct window *w, uint64_t run, uint64_t now, uint64_t start)
 {
 	*w = (struct window){.size = max_u64(max_u64(WINDOW_MIN, start), min_u64(run, START_MAX))};
-	climb_begin(&w->climb, run, now);
+	begin_period(w, run, now);
 }
 
 /* Half of a window in little more than a delay: the line is not full yet. */
-static uint64_t free_size(const struct window *w, uint64_t now, uint64_t delay)
+static uint64_t unproven_size(const struct window *w, uint64_t now, uint64_t delay)
 {
 	return now - w->climb.since_ns < delay + delay / 2 ? FREE_FAR : WINDOW_FREE;
 }
@@ -87,21 +93,20 @@ static void grow_unproven(struct window *w, uint64_t run, bool waited, uint64_t 
 	if (waited ? run - w->climb.since < w->size / 2 : run < w->size * LONG_RUN)
 		return;
 	w->climb.filling = true;
-	w->waited = false;
 	grow(w, run, size);
-	climb_begin(&w->climb, run, now);
+	begin_period(w, run, now);
 }
 
 void window_read(struct window *w, uint64_t run, bool waited, uint64_t now, uint64_t cap,
 		 uint64_t delay, uint64_t start)
 {
-	uint64_t free = free_size(w, now, delay);
+	uint64_t unproven = unproven_size(w, now, delay);
 
 	w->waited |= waited;
 	if (w->size == 0)
 		begin(w, run, now, start);
-	else if (w->size < free)
-		grow_unproven(w, run, w->waited, now, min_u64(w->size * FAST, free));
+	else if (w->size < unproven)
+		grow_unproven(w, run, w->waited, now, min_u64(w->size * FAST, unproven));
 	else if (waited && run - w->climb.since >= w->size)
 		judge(w, run, now, delay);
 	w->size = min_u64(w->size, cap);
