@@ -141,6 +141,7 @@ static void a_task_may_free_or_post_itself(void)
 }
 
 static struct loop_task taken_back;
+static void (*post_taken_back)(struct loop *l, struct loop_task *t);
 static bool first_unpost, second_unpost;
 
 static void run_taken_back(struct loop_task *t)
@@ -150,20 +151,31 @@ static void run_taken_back(struct loop_task *t)
 
 static void post_and_take_back(void *arg)
 {
-	loop_post(loop_current(), &taken_back);
+	post_taken_back(loop_current(), &taken_back);
 	first_unpost = loop_unpost(loop_current(), &taken_back);
 	second_unpost = loop_unpost(loop_current(), &taken_back);
 }
 
-static void a_posted_task_can_be_taken_back(void)
+static void check_taken_back(void (*post)(struct loop *l, struct loop_task *t))
 {
 	struct loop *l = start_loop(NULL);
 
+	post_taken_back = post;
 	taken_back.run = run_taken_back;
 	require(on_loop(l, post_and_take_back, NULL));
 	check(first_unpost);
 	check(!second_unpost);
 	end_loop(l);
+}
+
+static void a_posted_task_can_be_taken_back(void)
+{
+	check_taken_back(loop_post);
+}
+
+static void a_piece_can_be_taken_back(void)
+{
+	check_taken_back(loop_post_piece);
 }
 
 /* Eight pieces beside a task that runs in each turn. */
@@ -210,24 +222,6 @@ static void one_piece_runs_in_a_turn(void)
 	end_loop(l);
 	for (unsigned i = 1; i < PIECES; i++)
 		check_int(turn_of[i], ==, turn_of[i - 1] + 1);
-}
-
-static void post_piece_and_take_back(void *arg)
-{
-	loop_post_piece(loop_current(), &taken_back);
-	first_unpost = loop_unpost(loop_current(), &taken_back);
-	second_unpost = loop_unpost(loop_current(), &taken_back);
-}
-
-static void a_piece_can_be_taken_back(void)
-{
-	struct loop *l = start_loop(NULL);
-
-	taken_back.run = run_taken_back;
-	require(on_loop(l, post_piece_and_take_back, NULL));
-	check(first_unpost);
-	check(!second_unpost);
-	end_loop(l);
 }
 
 static atomic_uint late_tasks;
