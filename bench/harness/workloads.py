@@ -97,6 +97,8 @@ TABLE = [
              raw="multipart -k 8 -p 8M -S {size}", timed=False, quick=True),
     Workload("write-4", "write four large files at once", "write -b 1M -t 4 -c 4 -S {quarter}",
              raw="multipart -k 8 -p 8M -S {size}", timed=False),
+    Workload("write-shards", "write 8 files of 64 MiB one after another", "write -b 1M -c 8 -S 64M",
+             timed=False),
     Workload("write-small-8w", "write 100 KiB files, 8 writers", "write -t 8 -c 400 -S 100K",
              raw="put -k 8 -p 100K -S 40000K", figure="ops_s", unit="op", quick=True),
 ]
