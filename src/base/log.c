@@ -32,10 +32,10 @@ extern void syslog(int pri, const char *fmt, ...) printf_like(2, 3);
 static const char *const level_names[] = {"OFF", "ERROR", "WARN", "INFO", "DEBUG", "TRACE"};
 static const char *const filter_names[] = {"off", "error", "warn", "info", "debug", "trace"};
 static const int syslog_levels[] = {7, 3, 4, 6, 7, 7};
-static const char *const component_names[LOG_NCOMP] = {"main",	   "loop",  "s3",
-						       "prefetch", "cache", "fuse"};
+static const char *const component_names[LOG_NCOMP] = {"main",	"loop",	  "s3",	 "prefetch",
+						       "cache", "upload", "fuse"};
 
-_Atomic int log_levels[LOG_NCOMP] = {LOG_INFO, LOG_INFO, LOG_INFO, LOG_INFO, LOG_INFO, LOG_INFO};
+_Atomic int log_levels[LOG_NCOMP] = {[0 ... LOG_NCOMP - 1] = LOG_INFO};
 
 static struct lock lock = LOCK_INIT(RANK_LOG);
 /* under lock */

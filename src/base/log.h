@@ -24,7 +24,16 @@
 
 enum log_level { LOG_OFF, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE };
 
-enum log_component { LOG_MAIN, LOG_LOOP, LOG_S3, LOG_PREFETCH, LOG_CACHE, LOG_FUSE, LOG_NCOMP };
+enum log_component {
+	LOG_MAIN,
+	LOG_LOOP,
+	LOG_S3,
+	LOG_PREFETCH,
+	LOG_CACHE,
+	LOG_UPLOAD,
+	LOG_FUSE,
+	LOG_NCOMP
+};
 
 #define LOG_BURST    20
 #define LOG_WINDOW_S 10

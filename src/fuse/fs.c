@@ -20,14 +20,10 @@
 #include "base/log.h"
 #include "fuse/handle.h"
 #include "fuse/listing.h"
-#include "fuse/mime.h"
 #include "fuse/negative.h"
 #include "fuse/poke.h"
 #include "fuse/readdir.h"
 #include "fuse/state.h"
-#include "fuse/upload_journal.h"
-#include "fuse/upload_orphan.h"
-#include "fuse/upload_stray.h"
 #include "fuse/writer.h"
 
 #define TTL_MINIMAL NSEC_PER_SEC
@@ -108,7 +104,12 @@ static void set_config(struct fs *fs, const struct fs_config *c)
 	fs->appends = c->incremental_upload && fs->directory;
 	fs->revalidate = c->metadata_ttl == FS_TTL_MINIMAL;
 	fs->ttl = fs->revalidate ? TTL_MINIMAL : c->metadata_ttl;
-	fs->upload_config = (struct upload_config){
+}
+
+static int open_uploads(struct fs *fs, const struct fs_config *c)
+{
+	_cleanup_(buf_fini) struct buf scope = BUF_INIT(4 * KIB);
+	struct upload_config config = {
 		.client = c->client,
 		.budget = c->budget,
 		.loops = c->loops,
@@ -116,51 +117,17 @@ static void set_config(struct fs *fs, const struct fs_config *c)
 		.part_size = c->write_part_size,
 		.parts_in_flight = c->parts_in_flight,
 		.parts_in_flight_max = c->parts_in_flight_max,
-		.overcommit_at = &fs->overcommit_at,
-		.sending = &fs->parts_sending,
-		.senders = &fs->part_senders,
-		.equal_parts = &fs->equal_parts,
-		.journal = fs->journal,
-		.orphans = fs->orphans,
-		.strays = fs->strays,
 		.fixed_part_size = c->fixed_part_size,
-		.mime = fs->mime,
+		.infer_content_type = c->infer_content_type,
 		.attrs = c->put_attrs,
 	};
-}
 
-static void on_left(void *arg, const char *key, const char *id)
-{
-	struct fs *fs = arg;
-
-	if (id[0] == UPLOAD_INTENT) {
-		upload_strays_left(fs->strays, key, id);
-		return;
-	}
-	log_info(LOG_FUSE, "upload %s of %s was left by a process that is gone", id, key);
-	upload_orphans_add(fs->orphans, key, id);
-}
-
-/* Who cares for uploads that are not simply completed or aborted. */
-static int open_uploads(struct fs *fs, const struct fs_config *c)
-{
-	_cleanup_(buf_fini) struct buf scope = BUF_INIT(4 * KIB);
-	int r = 0;
-
-	if (c->read_only)
-		return 0;
 	buf_printf(&scope, "%s %s", s3_client_endpoint(c->client), c->bucket);
 	if (buf_error(&scope) < 0)
 		return buf_error(&scope);
-	r = upload_journal_new(&fs->journal);
-	if (r == 0)
-		r = upload_orphans_new(c->client, c->loops[0], fs->journal, &fs->orphans);
-	if (r == 0)
-		r = upload_strays_new(c->client, c->loops[0], fs->orphans, fs->journal,
-				      &fs->strays);
-	if (r == 0)
-		upload_journal_open(fs->journal, NULL, buf_str(&scope), on_left, fs);
-	return r;
+	if (!c->read_only)
+		config.scope = buf_str(&scope);
+	return uploads_new(&config, &fs->uploads);
 }
 
 int fs_new(const struct fs_config *config, struct fs **ret)
@@ -189,8 +156,6 @@ int fs_new(const struct fs_config *config, struct fs **ret)
 		r = itable_init(&fs->table);
 	if (r == 0)
 		r = open_uploads(fs, config);
-	if (r == 0 && config->infer_content_type)
-		r = mime_load(NULL, NULL, &fs->mime);
 	if (r < 0) {
 		fs_free(fs);
 		return r;
@@ -220,10 +185,10 @@ static struct handle *next_writer(struct fs *fs, enum writer_state a, enum write
 	return NULL;
 }
 
-static unsigned uploads(struct fs *fs)
+static unsigned uploading(struct fs *fs)
 {
 	WITH_LOCK(&fs->lock);
-	return fs->uploads;
+	return fs->uploading;
 }
 
 struct closer {
@@ -269,7 +234,7 @@ static void wait_for_aborts(struct fs *fs)
 {
 	uint64_t end = clock_now() + ABORT_WAIT;
 
-	while (upload_journal_count(fs->journal) > 0 && clock_now() < end)
+	while (uploads_at_server(fs->uploads) > 0 && clock_now() < end)
 		(void)poke_wait(fs->drain_fd, clock_now() + ABORT_LOOK);
 }
 
@@ -296,7 +261,7 @@ unsigned fs_drain(struct fs *fs, uint64_t deadline)
 		writer_finish(h, NULL);
 		handle_unref(h);
 	}
-	while (uploads(fs) > 0 && poke_wait(fs->drain_fd, deadline))
+	while (uploading(fs) > 0 && poke_wait(fs->drain_fd, deadline))
 		;
 	while ((h = next_writer(fs, WRITER_FINISHING, WRITER_FINISHING))) {
 		log_err(LOG_FUSE, "an upload was not done in time");
@@ -345,10 +310,7 @@ void fs_free(struct fs *fs)
 		}
 	}
 	session_fini(&fs->session);
-	upload_strays_free(fs->strays);
-	upload_orphans_free(fs->orphans);
-	upload_journal_close(fs->journal);
-	mime_free(fs->mime);
+	uploads_free(fs->uploads);
 	if (fs->drain_fd >= 0)
 		(void)close(fs->drain_fd);
 	free(fs->bucket);

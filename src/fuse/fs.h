@@ -50,7 +50,7 @@ struct fs_config {
 	 */
 	uint64_t metadata_ttl, negative_ttl;
 	uint64_t write_part_size;
-	unsigned parts_in_flight, parts_in_flight_max; /* fuse/upload.h */
+	unsigned parts_in_flight, parts_in_flight_max; /* upload/upload.h */
 	bool strict_metadata; /* changes of mode, owner, times are refused, not ignored */
 	bool infer_content_type, fixed_part_size;
 	struct s3_put_attrs put_attrs;

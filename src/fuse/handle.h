@@ -15,8 +15,8 @@
 
 #include "base/list.h"
 #include "base/macro.h"
-#include "fuse/upload.h"
 #include "prefetch/prefetch.h"
+#include "upload/upload.h"
 
 struct fs;
 struct inode;

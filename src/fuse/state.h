@@ -22,21 +22,14 @@
 #include "fuse/inode.h"
 #include "fuse/session.h"
 #include "fuse/sweep.h"
-#include "fuse/upload.h"
 #include "fuse/watch.h"
+#include "upload/upload.h"
 
 struct fs {
 	/* set at creation */
 	struct fs_config config; /* strings are ours */
 	char *bucket, *prefix;
-	struct upload_config upload_config;
-	struct upload_journal *journal;
-	struct upload_orphans *orphans;
-	struct upload_strays *strays;
-	struct mime *mime;
-	_Atomic uint64_t overcommit_at; /* see upload.h, as is the next */
-	_Atomic unsigned parts_sending, part_senders;
-	_Atomic bool equal_parts;
+	struct uploads *uploads;
 	uid_t owner;	  /* who mounted */
 	uint64_t ttl;	  /* of names and attributes, nanoseconds */
 	bool revalidate;  /* every open asks the server */
@@ -63,12 +56,12 @@ struct fs {
 	struct least list;	 /* ns that a LIST took: listing.c */
 	unsigned lists_done;
 	struct list handles; /* every open file handle: handle.node */
-	unsigned uploads;    /* write handles whose upload has not ended */
+	unsigned uploading;  /* write handles whose upload has not ended */
 	unsigned uploads_lost;
 	bool draining;
 	struct list dirhandles; /* every open directory handle: readdir.c */
 	_Atomic bool ending;	/* the loops are about to stop: no timer is armed again */
-	int drain_fd;		/* poke.h: `uploads` fell, or the streams were closed */
+	int drain_fd;		/* poke.h: `uploading` fell, or the streams were closed */
 };
 
 /* now + the metadata TTL, EXPIRES_NEVER when indefinite */
@@ -80,7 +73,7 @@ char *fs_key_locked(struct fs *fs, const struct inode *i) must_check;
 int fs_child_key_locked(struct fs *fs, const struct inode *dir, const char *name,
 			char **ret) must_check;
 void fs_unref(struct fs *fs, struct inode *i); /* takes fs->lock */
-/* `uploads` fell. Any thread. */
+/* `uploading` fell. Any thread. */
 void fs_poke(struct fs *fs);
 
 #endif

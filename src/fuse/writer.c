@@ -53,7 +53,7 @@ int writer_open_locked(struct fs *fs, struct inode *i, pid_t tid, bool goes_on, 
 	if (!goes_on)
 		i->size = 0;
 	itable_set_state(&fs->table, i, INODE_WRITING);
-	fs->uploads++;
+	fs->uploading++;
 	list_for_each (n, &fs->handles) {
 		struct handle *reader = list_entry(n, struct handle, node);
 
@@ -75,9 +75,9 @@ int writer_start(struct handle *h, const struct upload_base *base)
 	if (proc_tgid(h->tid, &h->tgid) < 0)
 		h->tgid = 0;
 	if (fs->appends)
-		r = upload_append_new(&fs->upload_config, key, base, &h->upload);
+		r = upload_append_new(fs->uploads, key, base, &h->upload);
 	else
-		r = upload_new(&fs->upload_config, key, &h->upload);
+		r = upload_new(fs->uploads, key, &h->upload);
 	free(key);
 	if (r == 0 && h->inode->existed)
 		upload_may_replace(h->upload);
@@ -156,7 +156,7 @@ static bool settle(struct handle *h, int err, const struct s3_object *o)
 				failed_locked(fs, i, h->old_size);
 			i->times_set = false;
 		}
-		fs->uploads--;
+		fs->uploading--;
 		fs->uploads_lost += err != 0;
 	}
 	fs_poke(fs);

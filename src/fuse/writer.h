@@ -2,7 +2,7 @@
 
 /*
  * A write handle's upload from open to its end, and what the end means for the
- * inode. Private to fuse/; bytes go through fuse/upload.h.
+ * inode. Private to fuse/; bytes go through upload/upload.h.
  */
 #ifndef FUSE_WRITER_H
 #define FUSE_WRITER_H
@@ -13,7 +13,7 @@
 #include "base/list.h"
 #include "base/macro.h"
 
-#include "fuse/upload.h"
+#include "upload/upload.h"
 
 struct fs;
 struct handle;

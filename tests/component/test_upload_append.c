@@ -11,27 +11,23 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "fuse/upload.h"
 #include "lib/scripted_upload.h"
 #include "lib/test.h"
 #include "prefetch/prefetch.h"
+#include "upload/uploads.h"
 
 #define PART  (5 * MIB)
 #define NLOOP 2
 
 static struct loop *loops[NLOOP];
-static _Atomic uint64_t overcommit_at;
 static _Atomic unsigned nputs;
 static _Atomic unsigned fail_at; /* the n-th PutObject, from 1; 0: none */
 static _Atomic bool wrong;	 /* a request that must not be, or its bytes */
 static _Atomic uint64_t stored;	 /* size of the object */
 static _Atomic int version;	 /* its ETag */
 
-static struct upload_config config = {.loops = loops,
-				      .nloops = NLOOP,
-				      .part_size = PART,
-				      .parts_in_flight = 2,
-				      .overcommit_at = &overcommit_at};
+static struct uploads uploads = {
+	.config = {.loops = loops, .nloops = NLOOP, .part_size = PART, .parts_in_flight = 2}};
 
 /* ---- S3 ---- */
 
@@ -98,7 +94,7 @@ NEVER(s3_abort, s3_abort_call)
 NEVER(s3_list_uploads, s3_list_uploads_call)
 NEVER(s3_list_parts, s3_list_parts_call)
 
-void s3_uploads_free(struct s3_upload_info *uploads, unsigned n)
+void s3_uploads_free(struct s3_upload_info *all, unsigned n)
 {
 }
 
@@ -137,7 +133,7 @@ static struct upload *appending(uint64_t size)
 	atomic_store(&wrong, false);
 	atomic_store(&stored, size);
 	atomic_store(&version, 9);
-	if (upload_append_new(&config, "dir/key", size ? &base : NULL, &u) < 0)
+	if (upload_append_new(&uploads, "dir/key", size ? &base : NULL, &u) < 0)
 		abort();
 	return u;
 }
@@ -221,7 +217,7 @@ int main(void)
 
 	if (budget_new(64 * MIB, &budget) < 0)
 		return 1;
-	config.budget = budget;
+	uploads.config.budget = budget;
 	for (unsigned i = 0; i < NLOOP; i++)
 		if (loop_new(&(struct loop_config){.index = i}, &loops[i]) < 0 ||
 		    loop_start(loops[i]) < 0)

@@ -20,13 +20,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/parse.h"
-#include "fuse/upload.h"
-#include "fuse/upload_journal.h"
-#include "fuse/upload_orphan.h"
-#include "fuse/upload_stray.h"
 #include "lib/test.h"
 #include "lib/wait_sem.h"
 #include "prefetch/prefetch.h"
+#include "upload/upload.h"
 
 #define NLOOP	  2
 #define PART	  MIB
@@ -40,9 +37,8 @@
 static unsigned runs = 100;
 static struct loop *loops[NLOOP];
 static struct budget *budget;
-static _Atomic uint64_t overcommit_at;
-static const struct upload_config *config;
-static char *content; /* the bytes of run i begin at content + i */
+static struct uploads *uploads; /* of the scene that runs */
+static char *content;		/* the bytes of run i begin at content + i */
 
 struct run {
 	unsigned number;
@@ -86,7 +82,7 @@ static void on_finished(struct upload_finish *f)
 
 static void run_start(struct run *r)
 {
-	if (upload_new(config, r->key, &r->upload) < 0)
+	if (upload_new(uploads, r->key, &r->upload) < 0)
 		abort();
 	r->w = (struct upload_write){.data = content + r->number, .done = on_written};
 	r->w.len = min_u64(r->size, MIB);
@@ -225,7 +221,7 @@ static int batch(struct run *r, unsigned n)
 /* Each combination has a client of its own: no other's trouble slows it down. */
 static struct scene {
 	struct s3_client *client;
-	struct upload_config config;
+	struct uploads *uploads;
 } scenes[ARRAY_SIZE(faults) * ARRAY_SIZE(ops)];
 static unsigned nscenes;
 
@@ -237,34 +233,29 @@ static void new_scene(void)
 				    .endpoint_url = s3d_.endpoint,
 				    .max_attempts = 3,
 				    .request_timeout_ms = 2000};
-	struct upload_config *u = &s->config;
+	struct upload_config u;
 	char why[256];
 
 	if (s3_client_new(&c, why, sizeof(why), &s->client) < 0) {
 		printf("Bail out! %s\n", why);
 		exit(1);
 	}
-	*u = (struct upload_config){.client = s->client,
-				    .budget = budget,
-				    .loops = loops,
-				    .nloops = NLOOP,
-				    .part_size = PART,
-				    .parts_in_flight = 4,
-				    .overcommit_at = &overcommit_at};
-	if (upload_journal_new(&u->journal) < 0 ||
-	    upload_orphans_new(s->client, loops[0], u->journal, &u->orphans) < 0 ||
-	    upload_strays_new(s->client, loops[0], u->orphans, u->journal, &u->strays) < 0)
+	u = (struct upload_config){.client = s->client,
+				   .budget = budget,
+				   .loops = loops,
+				   .nloops = NLOOP,
+				   .part_size = PART,
+				   .parts_in_flight = 4};
+	if (uploads_new(&u, &s->uploads) < 0)
 		abort();
-	config = u;
+	uploads = s->uploads;
 }
 
 /* The loops have stopped. */
 static void free_scenes(void)
 {
 	for (unsigned i = 0; i < nscenes; i++) {
-		upload_strays_free(scenes[i].config.strays);
-		upload_orphans_free(scenes[i].config.orphans);
-		upload_journal_close(scenes[i].config.journal);
+		uploads_free(scenes[i].uploads);
 		s3_client_free(scenes[i].client);
 	}
 }

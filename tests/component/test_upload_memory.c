@@ -51,7 +51,7 @@ static void the_first_answer_lets_the_writer_go_on(void)
 	struct waiter x;
 	uint64_t off;
 
-	config.parts_in_flight_max = 32;
+	uploads.config.parts_in_flight_max = 32;
 	u = fresh();
 	reset(64);
 	atomic_store(&delay, 20 * NSEC_PER_MSEC);
@@ -67,7 +67,7 @@ static void the_first_answer_lets_the_writer_go_on(void)
 	upload_unref(u);
 	check_all_freed(64);
 	atomic_store(&delay, 0);
-	config.parts_in_flight_max = 0;
+	uploads.config.parts_in_flight_max = 0;
 }
 
 /* All memory is held by half-filled parts: one after another goes beyond it. */
@@ -133,12 +133,12 @@ static void sending_parts_are_waited_for(void)
 	check(sem_trywait(&x.sem) < 0);
 	(void)nanosleep(&ts, NULL); /* long enough to go beyond */
 	check(sem_trywait(&x.sem) < 0);
-	check_int(atomic_load(&sending), ==, 1);
+	check_int(atomic_load(&uploads.sending), ==, 1);
 	upload_abort(a, -EIO);
 	atomic_store(&hold, false);
 	require(wait_sem(&x.sem, WAIT_SECONDS));
 	check_int(finish(b), ==, 0);
-	check_int(atomic_load(&sending), ==, 0);
+	check_int(atomic_load(&uploads.sending), ==, 0);
 	upload_unref(a);
 	upload_unref(b);
 	check_all_freed(5);
@@ -152,7 +152,7 @@ static void full_parts_do_not_hold_each_other_up(void)
 	static char data[1 << 20];
 
 	reset(10);
-	atomic_store(&overcommit_at, UINT64_MAX / 2); /* nothing goes beyond */
+	atomic_store(&uploads.overcommit_at, UINT64_MAX / 2); /* nothing goes beyond */
 	for (int i = 0; i < 2; i++)
 		check_int(write_all(u[i], PART), ==, 0);
 	for (size_t i = 0; i < sizeof(data); i++)
@@ -167,7 +167,7 @@ static void full_parts_do_not_hold_each_other_up(void)
 	}
 	check(!atomic_load(&wrong_bytes));
 	check_all_freed(10);
-	atomic_store(&overcommit_at, 0);
+	atomic_store(&uploads.overcommit_at, 0);
 }
 
 /* Whole slabs change hands where they fit, and are copied where they do not. */
@@ -213,13 +213,13 @@ static void slabs_change_hands(void)
 /* 5,001 parts: the last but one is larger than the first, and the server does not like it. */
 static void equal_parts_are_learned(void)
 {
-	static struct upload_config small; /* its upload may end after the test */
+	static struct uploads small; /* its upload may end after the test */
 	struct upload *u = NULL;
 	uint64_t off = 0;
 	char *data = calloc(1, PF_SLAB);
 
-	small = config;
-	small.part_size = PF_SLAB;
+	small.config = uploads.config;
+	small.config.part_size = PF_SLAB;
 	reset(64);
 	atomic_store(&unchecked, true);
 	atomic_store(&invalid_part, true);
@@ -232,10 +232,10 @@ static void equal_parts_are_learned(void)
 		start_write(u, &x, off, data, PF_SLAB);
 		require(wait_sem(&x.sem, WAIT_SECONDS) && x.w.err == 0);
 	}
-	check(!atomic_load(&equal_parts));
+	check(!atomic_load(&small.equal_parts));
 	check_int(finish(u), ==, -EIO);
 	check_int(atomic_load(&counts[PART_SENT]), ==, 5002);
-	check(atomic_load(&equal_parts));
+	check(atomic_load(&small.equal_parts));
 	upload_unref(u);
 	atomic_store(&unchecked, false);
 	atomic_store(&invalid_part, false);
@@ -246,17 +246,17 @@ static void equal_parts_are_learned(void)
 /* Parts that do not grow end at 10,000, with an error that stays. */
 static void too_large(void)
 {
-	static struct upload_config small; /* its upload may end after the test */
+	static struct uploads small; /* its upload may end after the test */
 	struct upload *u = NULL;
 	uint64_t off = 0;
 	char *data = calloc(1, PF_SLAB);
 	struct waiter x;
 
-	small = config;
-	small.part_size = PF_SLAB;
+	small.config = uploads.config;
+	small.config.part_size = PF_SLAB;
 	reset(64);
 	atomic_store(&unchecked, true);
-	atomic_store(&equal_parts, true);
+	atomic_store(&small.equal_parts, true);
 	require(upload_new(&small, "dir/key", &u) == 0);
 	for (unsigned i = 0; i < S3_PARTS_MAX; i++, off += PF_SLAB) {
 		start_write(u, &x, off, data, PF_SLAB);
@@ -272,7 +272,6 @@ static void too_large(void)
 	check_all_freed(64);
 	check_int(atomic_load(&counts[ABORT]), ==, 1);
 	check_int(atomic_load(&counts[COMPLETE]), ==, 0);
-	atomic_store(&equal_parts, false);
 	atomic_store(&unchecked, false);
 	free(data);
 }

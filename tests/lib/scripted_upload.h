@@ -13,10 +13,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "fuse/upload.h"
 #include "lib/wait_sem.h"
 #include "loop/loop.h"
 #include "s3/s3.h"
+#include "upload/upload.h"
 
 #define WAIT_SECONDS 10
 

@@ -15,10 +15,10 @@
 
 #include "base/clock.h"
 #include "base/lock.h"
-#include "fuse/upload.h"
 #include "lib/scripted_upload.h"
 #include "lib/test.h"
 #include "prefetch/prefetch.h"
+#include "upload/uploads.h"
 
 #define PART  (5 * MIB)
 #define NLOOP 2
@@ -33,18 +33,15 @@ struct budget {
 
 static struct loop *loops[NLOOP];
 static struct budget budget = {.lock = LOCK_INIT(RANK_BUDGET)};
-static _Atomic uint64_t overcommit_at;
-static _Atomic unsigned sending;
 static _Atomic unsigned counts[NKINDS];
 static _Atomic int fail_kind, fail_number; /* fail the n-th (from 1) of a kind; 0: none */
 static _Atomic bool misplace;		   /* the next part has another sum */
 static _Atomic bool wrong_bytes;
 static _Atomic bool unchecked;	  /* do not look at the bytes */
 static _Atomic bool invalid_part; /* the code of what is failed */
-static _Atomic bool equal_parts;
-static _Atomic bool hold_parts; /* no answer to UploadPart while set */
-static _Atomic uint64_t delay;	/* of the server, ns */
-static _Atomic uint64_t stored; /* size of the object that was completed or put */
+static _Atomic bool hold_parts;	  /* no answer to UploadPart while set */
+static _Atomic uint64_t delay;	  /* of the server, ns */
+static _Atomic uint64_t stored;	  /* size of the object that was completed or put */
 static _Atomic uint64_t part_bytes;
 
 /* ---- the budget ---- */
@@ -249,14 +246,11 @@ void s3_uploads_free(struct s3_upload_info *uploads, unsigned n)
 
 /* ---- for the tests ---- */
 
-static struct upload_config config = {.budget = &budget,
-				      .loops = loops,
-				      .nloops = NLOOP,
-				      .part_size = PART,
-				      .parts_in_flight = 2,
-				      .overcommit_at = &overcommit_at,
-				      .sending = &sending,
-				      .equal_parts = &equal_parts};
+static struct uploads uploads = {.config = {.budget = &budget,
+					    .loops = loops,
+					    .nloops = NLOOP,
+					    .part_size = PART,
+					    .parts_in_flight = 2}};
 
 static void reset(unsigned slabs)
 {
@@ -275,7 +269,7 @@ static struct upload *fresh(void)
 {
 	struct upload *u = NULL;
 
-	if (upload_new(&config, "dir/key", &u) < 0)
+	if (upload_new(&uploads, "dir/key", &u) < 0)
 		abort();
 	return u;
 }

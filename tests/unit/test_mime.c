@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "fuse/mime.h"
 #include "lib/test.h"
+#include "upload/mime.h"
 
 static void write_file(char *path, const char *text)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* How many parts of an upload are sent at a time. */
-#include "fuse/upload_flight.h"
+#include "upload/flight.h"
 
 #include "base/clock.h"
 #include "base/least.h"

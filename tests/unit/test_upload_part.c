@@ -2,8 +2,8 @@
 
 /* How parts grow, and how large an object becomes with it (docs/SEMANTICS.md names the figures). */
 #include "base/macro.h"
-#include "fuse/upload_part.h"
 #include "lib/test.h"
+#include "upload/part.h"
 
 static uint64_t reach(uint64_t first, uint64_t most)
 {

@@ -12,7 +12,7 @@
  * it has grown far beyond what is live. The folder must be ours and closed to
  * others, or it is not used. A folder lock keeps two starting mounts apart.
  */
-#include "fuse/upload_journal.h"
+#include "upload/journal.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -119,7 +119,7 @@ static void write_locked(struct upload_journal *j, const struct buf *b)
 		j->size += b->len;
 		return;
 	}
-	log_warn(LOG_FUSE,
+	log_warn(LOG_UPLOAD,
 		 "the journal of uploads cannot be written: a crash may leave some behind");
 	(void)close(j->fd);
 	j->fd = -1;
@@ -396,7 +396,7 @@ void upload_journal_open(struct upload_journal *j, const char *dir, const char *
 	if (r == 0)
 		r = open_file(j);
 	if (r < 0)
-		log_warn(LOG_FUSE, "no journal of uploads (%s): a crash may leave some behind",
+		log_warn(LOG_UPLOAD, "no journal of uploads (%s): a crash may leave some behind",
 			 strerror(-r));
 	/* If another mount is starting, it takes over what there is. */
 	if (r == 0 && flock(j->dir, LOCK_EX | LOCK_NB) == 0) {

@@ -13,10 +13,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "fuse/upload_journal.h"
-#include "fuse/upload_orphan.h"
-#include "fuse/upload_state.h"
-#include "fuse/upload_stray.h"
+#include "upload/journal.h"
+#include "upload/orphan.h"
+#include "upload/state.h"
+#include "upload/stray.h"
 
 /* The one line that says why there is no object: what fails after it is no news. */
 static void fail_locked(struct upload *u, const char *what, const struct s3_error *e,
@@ -26,7 +26,7 @@ static void fail_locked(struct upload *u, const char *what, const struct s3_erro
 
 	if (u->state != FAILED && u->state != DONE) {
 		s3_error_format(e, text, sizeof(text));
-		log_err(LOG_FUSE,
+		log_err(LOG_UPLOAD,
 			"upload of %s failed at %s: %s (upload id %s, %llu bytes written)", u->key,
 			what, text, u->upload_id ? u->upload_id : "none",
 			(unsigned long long)u->size);
@@ -35,16 +35,15 @@ static void fail_locked(struct upload *u, const char *what, const struct s3_erro
 }
 
 /* While this is not 0 there is memory that comes back, whatever the server does. */
-static void count_sending(const struct upload_config *c, int n)
+static void count_sending(struct uploads *all, int n)
 {
-	if (c->sending)
-		(void)atomic_fetch_add(c->sending, (unsigned)n);
+	(void)atomic_fetch_add(&all->sending, (unsigned)n);
 }
 
 static void note_sending(struct upload_part *p)
 {
 	p->sending = true;
-	count_sending(p->upload->config, 1);
+	count_sending(p->upload->all, 1);
 }
 
 void upload_request_over(struct upload *u, struct after *a)
@@ -82,13 +81,12 @@ static int store_part_locked(struct upload *u, unsigned number, const struct s3_
  */
 static unsigned flight_most_locked(const struct upload *u)
 {
-	const struct upload_config *c = u->config;
-	unsigned all = c->sending ? atomic_load(c->sending) : u->in_flight;
-	unsigned others = all > u->in_flight ? all - u->in_flight : 0;
-	unsigned rest = c->parts_in_flight_max > others ? c->parts_in_flight_max - others : 0;
-	unsigned senders = c->senders ? atomic_load(c->senders) : 1; /* this is one of them */
+	unsigned most = u->config->parts_in_flight_max;
+	unsigned sending = atomic_load(&u->all->sending);
+	unsigned others = sending > u->in_flight ? sending - u->in_flight : 0;
+	unsigned rest = most > others ? most - others : 0;
 
-	return min_u64(rest, c->parts_in_flight_max / senders);
+	return min_u64(rest, most / atomic_load(&u->all->senders)); /* this is one of them */
 }
 
 static void count_in_flight_locked(struct upload *u, int n)
@@ -96,8 +94,8 @@ static void count_in_flight_locked(struct upload *u, int n)
 	unsigned before = u->in_flight;
 
 	u->in_flight += (unsigned)n;
-	if (u->config->senders && !before != !u->in_flight)
-		(void)atomic_fetch_add(u->config->senders, before ? -1U : 1U);
+	if (!before != !u->in_flight)
+		(void)atomic_fetch_add(&u->all->senders, before ? -1U : 1U);
 }
 
 static void on_part_sent(struct s3_call *c)
@@ -181,25 +179,25 @@ static void send_put(struct loop_task *t)
 static void on_created(struct s3_call *c)
 {
 	struct upload *u = container_of(c, struct upload, call.create.call);
-	const struct upload_config *config = u->config;
+	struct uploads *all = u->all;
 	struct after a;
 
 	after_init(&a);
 	if (u->call.create.upload_id)
-		upload_journal_add(u->config->journal, u->key, u->call.create.upload_id);
+		upload_journal_add(u->all->journal, u->key, u->call.create.upload_id);
 	if (u->call.create.unclear)
-		upload_strays_add(u->config->strays, u->key, u->creating, u->intent);
+		upload_strays_add(u->all->strays, u->key, u->creating, u->intent);
 	else
-		upload_journal_remove(u->config->journal, u->intent);
+		upload_journal_remove(u->all->journal, u->intent);
 	lock_take(&u->lock);
 	u->requesting = false;
-	flight_begin(&u->flight, s3_client_delay(config->client), flight_most_locked(u));
+	flight_begin(&u->flight, s3_client_delay(all->config.client), flight_most_locked(u));
 	u->upload_id = take_ptr(&u->call.create.upload_id);
 	if (c->error.err < 0)
 		fail_locked(u, "CreateMultipartUpload", &c->error, &a);
 	count_in_flight_locked(u, -1);
 	upload_request_over(u, &a);
-	count_sending(config, -1); /* the parts that it held up are counted now */
+	count_sending(all, -1); /* the parts that it held up are counted now */
 }
 
 static void send_create(struct loop_task *t)
@@ -208,7 +206,7 @@ static void send_create(struct loop_task *t)
 
 	u->creating = clock_now();
 	upload_intent(u->intent);
-	upload_journal_add(u->config->journal, u->key, u->intent);
+	upload_journal_add(u->all->journal, u->key, u->intent);
 	u->call.create = (struct s3_create_upload_call){.call = {.done = on_created},
 							.key = u->key,
 							.attrs = &u->attrs,
@@ -219,11 +217,11 @@ static void send_create(struct loop_task *t)
 /* Too late for this upload, in time for the next ones. */
 static void learn_of_refusal(struct upload *u, const struct s3_error *e)
 {
-	if (strcmp(e->code, "InvalidPart") != 0 || u->last_number < 3 || !u->config->equal_parts ||
+	if (strcmp(e->code, "InvalidPart") != 0 || u->last_number < 3 ||
 	    u->parts[0].size == u->parts[u->last_number - 2].size ||
-	    atomic_exchange(u->config->equal_parts, true))
+	    atomic_exchange(&u->all->equal_parts, true))
 		return;
-	log_warn(LOG_FUSE,
+	log_warn(LOG_UPLOAD,
 		 "the server seems to want parts of one size: from now on they do not grow, as "
 		 "with --fixed-part-size, and files reach %llu GiB; a larger --write-part-size "
 		 "takes them further",
@@ -239,7 +237,7 @@ static void on_completed(struct s3_call *c)
 	if (c->error.err < 0)
 		learn_of_refusal(u, &c->error);
 	else
-		upload_journal_remove(u->config->journal, u->upload_id);
+		upload_journal_remove(u->all->journal, u->upload_id);
 	lock_take(&u->lock);
 	u->requesting = false;
 	if (c->error.err < 0)
@@ -300,11 +298,11 @@ static void on_aborted(struct s3_call *c)
 		char text[512];
 
 		s3_error_format(&c->error, text, sizeof(text));
-		log_warn(LOG_FUSE, "upload %s of %s is not aborted yet: %s", u->upload_id, u->key,
+		log_warn(LOG_UPLOAD, "upload %s of %s is not aborted yet: %s", u->upload_id, u->key,
 			 text);
-		upload_orphans_add(u->config->orphans, u->key, u->upload_id);
+		upload_orphans_add(u->all->orphans, u->key, u->upload_id);
 	} else {
-		upload_journal_remove(u->config->journal, u->upload_id);
+		upload_journal_remove(u->all->journal, u->upload_id);
 	}
 	lock_take(&u->lock);
 	u->requesting = false;
@@ -332,7 +330,7 @@ static void request_locked(struct upload *u, void (*send)(struct loop_task *t))
 
 void upload_create_locked(struct upload *u)
 {
-	count_sending(u->config, 1);
+	count_sending(u->all, 1);
 	count_in_flight_locked(u, 1);
 	request_locked(u, send_create);
 }

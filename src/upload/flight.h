@@ -9,8 +9,8 @@
  * only be memory that is touched for the first time. Pure arithmetic: no I/O, no lock,
  * no clock.
  */
-#ifndef FUSE_UPLOAD_FLIGHT_H
-#define FUSE_UPLOAD_FLIGHT_H
+#ifndef UPLOAD_FLIGHT_H
+#define UPLOAD_FLIGHT_H
 
 #include <stdbool.h>
 #include <stdint.h>

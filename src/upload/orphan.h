@@ -3,10 +3,10 @@
 /*
  * Multipart uploads that are nobody's any more but still at the server: their
  * abort failed. They are aborted again, later and later, until the server says
- * that they are gone. One per mount; private to fuse/.
+ * that they are gone. One per mount; private to upload/.
  */
-#ifndef FUSE_UPLOAD_ORPHAN_H
-#define FUSE_UPLOAD_ORPHAN_H
+#ifndef UPLOAD_ORPHAN_H
+#define UPLOAD_ORPHAN_H
 
 #include "base/macro.h"
 

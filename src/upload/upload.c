@@ -26,8 +26,8 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "fuse/mime.h"
-#include "fuse/upload_state.h"
+#include "upload/mime.h"
+#include "upload/state.h"
 
 void after_init(struct after *a)
 {
@@ -74,8 +74,8 @@ static void answer_finishers_locked(struct upload *u, struct after *a)
 
 void upload_drop_part_locked(struct upload *u, struct upload_part *p, struct after *a)
 {
-	if (p->sending && u->config->sending)
-		(void)atomic_fetch_sub(u->config->sending, 1);
+	if (p->sending)
+		(void)atomic_fetch_sub(&u->all->sending, 1);
 	list_append(&a->trash, &p->node);
 	u->buffered--;
 }
@@ -225,14 +225,15 @@ void upload_abort(struct upload *u, int err)
 	after_run(u, &a);
 }
 
-static bool parts_are_fixed(const struct upload_config *c)
+static bool parts_are_fixed(const struct uploads *all)
 {
-	return c->fixed_part_size || (c->equal_parts && atomic_load(c->equal_parts));
+	return all->config.fixed_part_size || atomic_load(&all->equal_parts);
 }
 
-int upload_alloc(const struct upload_config *config, const char *key,
-		 const struct upload_kind *kind, struct upload **ret)
+int upload_alloc(struct uploads *all, const char *key, const struct upload_kind *kind,
+		 struct upload **ret)
 {
+	const struct upload_config *config = &all->config;
 	struct upload *u = calloc(1, sizeof(*u));
 	uint64_t most;
 
@@ -244,15 +245,16 @@ int upload_alloc(const struct upload_config *config, const char *key,
 		return -ENOMEM;
 	}
 	u->kind = kind;
+	u->all = all;
 	u->config = config;
 	/* Parts wait in memory until the server has them, and the budget gives no more at once. */
 	most = min_u64(round_down(budget_limit(config->budget) / 2, PF_SLAB), S3_PART_MAX);
 	u->first_part = min_u64(config->part_size, most);
-	u->max_part = parts_are_fixed(config) ? u->first_part : most;
+	u->max_part = parts_are_fixed(all) ? u->first_part : most;
 	flight_init(&u->flight, config->parts_in_flight);
 	u->attrs = config->attrs;
-	if (config->mime)
-		u->attrs.content_type = mime_type(config->mime, key);
+	if (all->mime)
+		u->attrs.content_type = mime_type(all->mime, key);
 	u->home = config->loops[hash_bytes(key, strlen(key), 0) % config->nloops];
 	u->whole.kind = s3_client_sum(config->client);
 	u->refs = 1;
@@ -264,9 +266,9 @@ int upload_alloc(const struct upload_config *config, const char *key,
 	return 0;
 }
 
-int upload_new(const struct upload_config *config, const char *key, struct upload **ret)
+int upload_new(struct uploads *all, const char *key, struct upload **ret)
 {
-	return upload_alloc(config, key, &upload_whole, ret);
+	return upload_alloc(all, key, &upload_whole, ret);
 }
 
 enum s3_sum_kind upload_sum_kind(const struct upload *u)

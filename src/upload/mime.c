@@ -6,7 +6,7 @@
  * The first that names an ending keeps it. Globs of another form are skipped:
  * they are for names like "makefile". Immutable once loaded.
  */
-#include "fuse/mime.h"
+#include "upload/mime.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -4,7 +4,7 @@
  * One part's bytes. A part belongs to the writer while it is filled, then to
  * the request that sends it; it is never shared, so it has no lock.
  */
-#include "fuse/upload_part.h"
+#include "upload/part.h"
 
 #include <errno.h>
 #include <string.h>

@@ -14,7 +14,7 @@
  * At most ORPHANS_MAX wait; what is beyond is named in the log and left to the
  * bucket's lifecycle rule.
  */
-#include "fuse/upload_orphan.h"
+#include "upload/orphan.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -24,8 +24,8 @@
 #include "base/list.h"
 #include "base/lock.h"
 #include "base/log.h"
-#include "fuse/upload_journal.h"
 #include "s3/s3.h"
+#include "upload/journal.h"
 
 #define ORPHANS_MAX 1000
 #define FIRST_WAIT  NSEC_PER_SEC
@@ -88,7 +88,7 @@ static void on_aborted(struct s3_call *c)
 
 	o->current = NULL;
 	if (c->error.err == 0) {
-		log_info(LOG_FUSE, "upload %s of %s was aborted late", x->upload_id, x->key);
+		log_info(LOG_UPLOAD, "upload %s of %s was aborted late", x->upload_id, x->key);
 		upload_journal_remove(o->journal, x->upload_id);
 		orphan_free(x);
 		o->pause = 0;
@@ -110,7 +110,7 @@ static void work(struct upload_orphans *o)
 		return;
 	if (o->due > clock_now()) {
 		if (loop_timer_set(o->loop, &o->timer, o->due) < 0)
-			log_warn(LOG_FUSE, "no memory for a timer: aborts are late");
+			log_warn(LOG_UPLOAD, "no memory for a timer: aborts are late");
 		return;
 	}
 	o->current = take_first(o);
@@ -171,7 +171,7 @@ void upload_orphans_add(struct upload_orphans *o, const char *key, const char *u
 	if (full && x)
 		orphan_free(x);
 	if (full)
-		log_warn(LOG_FUSE, "upload %s of %s is left at the server", upload_id, key);
+		log_warn(LOG_UPLOAD, "upload %s of %s is left at the server", upload_id, key);
 	if (post)
 		loop_post(o->loop, &o->task);
 }

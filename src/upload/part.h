@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The bytes of one part of an upload, in slabs of the budget. Private to fuse/upload*.c. */
-#ifndef FUSE_UPLOAD_PART_H
-#define FUSE_UPLOAD_PART_H
+/* The bytes of one part of an upload, in slabs of the budget. Private to upload/. */
+#ifndef UPLOAD_PART_H
+#define UPLOAD_PART_H
 
 #include <stdint.h>
 #include <sys/uio.h>

@@ -2,7 +2,7 @@
 
 /*
  * The multipart uploads of this process, in memory and in a small file, so that
- * a later mount of the same bucket can abort what a crash left. Private to fuse/.
+ * a later mount of the same bucket can abort what a crash left. Private to upload/.
  *
  *	upload_journal_new(&j);
  *	upload_journal_open(j, NULL, scope, on_left, arg);
@@ -14,8 +14,8 @@
  * Any thread; NULL for `j` does nothing. The file survives the process, not the
  * machine: it is not synced.
  */
-#ifndef FUSE_UPLOAD_JOURNAL_H
-#define FUSE_UPLOAD_JOURNAL_H
+#ifndef UPLOAD_JOURNAL_H
+#define UPLOAD_JOURNAL_H
 
 #include <stdbool.h>
 

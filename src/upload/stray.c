@@ -13,7 +13,7 @@
  * One entry at a time, on one loop: ListMultipartUploads, then ListParts for each
  * candidate, then the orphans' list takes it.
  */
-#include "fuse/upload_stray.h"
+#include "upload/stray.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -27,9 +27,9 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/parse.h"
-#include "fuse/upload_journal.h"
-#include "fuse/upload_orphan.h"
 #include "s3/s3.h"
+#include "upload/journal.h"
+#include "upload/orphan.h"
 
 #define STRAYS_MAX 1000
 #define LOOK_AFTER (20 * NSEC_PER_SEC)
@@ -113,7 +113,7 @@ static void on_parts(struct s3_call *c)
 
 	free(s->parts.parts);
 	if (c->error.err == 0 && s->parts.nparts == 0) {
-		log_info(LOG_FUSE, "upload %s of %s was begun by a lost request", u->id, u->key);
+		log_info(LOG_UPLOAD, "upload %s of %s was begun by a lost request", u->id, u->key);
 		upload_journal_add(s->journal, u->key, u->id);
 		upload_orphans_add(s->orphans, u->key, u->id);
 	}
@@ -156,7 +156,7 @@ static void on_uploads(struct s3_call *c)
 	if (c->error.err < 0 && ++s->current->tries < TRIES) {
 		wait_again(s);
 	} else if (c->error.err < 0 || s->uploads.date == 0) {
-		log_warn(LOG_FUSE, "%s: a lost request may have left an upload at the server",
+		log_warn(LOG_UPLOAD, "%s: a lost request may have left an upload at the server",
 			 s->current->key);
 		over(s);
 	} else {
@@ -185,7 +185,7 @@ static void work(struct upload_strays *s)
 	}
 	if (!s->current) {
 		if (due != NO_DEADLINE && loop_timer_set(s->loop, &s->timer, due) < 0)
-			log_warn(LOG_FUSE,
+			log_warn(LOG_UPLOAD,
 				 "no memory for a timer: lost uploads are not looked for");
 		return;
 	}
@@ -274,7 +274,8 @@ void upload_strays_add(struct upload_strays *s, const char *key, uint64_t since,
 	if (x)
 		add(s, x);
 	else
-		log_warn(LOG_FUSE, "%s: a lost request may have left an upload at the server", key);
+		log_warn(LOG_UPLOAD, "%s: a lost request may have left an upload at the server",
+			 key);
 }
 
 void upload_intent(char ret[UPLOAD_INTENT_MAX])
@@ -297,7 +298,7 @@ void upload_strays_left(struct upload_strays *s, const char *key, const char *in
 	}
 	if (!x) {
 		upload_journal_remove(s->journal, intent);
-		log_warn(LOG_FUSE, "%s: a crash may have left an upload at the server", key);
+		log_warn(LOG_UPLOAD, "%s: a crash may have left an upload at the server", key);
 		return;
 	}
 	x->until = min_u64(now, x->since + CALL_MAX);

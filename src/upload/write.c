@@ -12,7 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "fuse/upload_state.h"
+#include "upload/state.h"
 
 #define PRESSURE_TICK	  (100 * NSEC_PER_MSEC)
 #define OVERCOMMIT_APART  (10 * NSEC_PER_MSEC)
@@ -52,16 +52,16 @@ static void on_granted(struct budget_wait *m)
 static bool may_overcommit(struct upload *u)
 {
 	uint64_t now = clock_now();
-	uint64_t last = atomic_load(u->config->overcommit_at);
+	uint64_t last = atomic_load(&u->all->overcommit_at);
 
-	if (u->config->sending && atomic_load(u->config->sending))
+	if (atomic_load(&u->all->sending))
 		return false;
 	if (now - last < OVERCOMMIT_APART ||
-	    !atomic_compare_exchange_strong(u->config->overcommit_at, &last, now))
+	    !atomic_compare_exchange_strong(&u->all->overcommit_at, &last, now))
 		return false;
 	if (now - last >= OVERCOMMIT_TELL)
 		log_warn(
-			LOG_FUSE,
+			LOG_UPLOAD,
 			"memory for uploads is held by half-written files: %s and others go beyond "
 			"the limit; a larger --memory-target avoids this",
 			u->key);
@@ -110,7 +110,7 @@ static void arm_timer(struct loop_task *t)
 	uint64_t now = clock_now(), first = PRESSURE_TICK;
 
 	/* Where the pressure is known, writers that come one by one need not wait long. */
-	if (now - atomic_load(u->config->overcommit_at) < OVERCOMMIT_RECENT)
+	if (now - atomic_load(&u->all->overcommit_at) < OVERCOMMIT_RECENT)
 		first = OVERCOMMIT_APART;
 	u->timer.fire = on_pressure;
 	if (loop_timer_set(u->home, &u->timer, now + first) < 0)
@@ -147,7 +147,7 @@ static int begin_part_locked(struct upload *u)
 	int r;
 
 	if (number > u->kind->parts_max) {
-		log_err(LOG_FUSE,
+		log_err(LOG_UPLOAD,
 			"%s does not fit into %u parts: it ends at %llu bytes; parts grow to half "
 			"of "
 			"--memory-target, and a larger --write-part-size takes them further; the "
@@ -299,7 +299,7 @@ void upload_advance(struct upload *u, struct upload_write *w)
 static void refuse_locked(struct upload *u, const struct upload_write *w, int err, struct after *a)
 {
 	log_warn(
-		LOG_FUSE,
+		LOG_UPLOAD,
 		"write of %zu bytes at %llu of %s, which has %llu: new files are written in order, "
 		"each byte once; the upload is given up",
 		w->len, (unsigned long long)w->offset, u->key, (unsigned long long)u->size);

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* State of one upload, shared by upload.c, upload_append.c, upload_send.c and upload_write.c. */
-#ifndef FUSE_UPLOAD_STATE_H
-#define FUSE_UPLOAD_STATE_H
+/* State of one upload, shared by upload.c, append.c, send.c and write.c. */
+#ifndef UPLOAD_STATE_H
+#define UPLOAD_STATE_H
 
 #include <stdatomic.h>
 
 #include "base/lock.h"
-#include "fuse/upload.h"
-#include "fuse/upload_flight.h"
-#include "fuse/upload_part.h"
-#include "fuse/upload_stray.h"
+#include "upload/flight.h"
+#include "upload/part.h"
+#include "upload/stray.h"
+#include "upload/upload.h"
+#include "upload/uploads.h"
 
 enum upload_state { OPEN, FINISHING, DONE, FAILED };
 enum wait_for { NOTHING, MEMORY, TURN };
@@ -26,13 +27,14 @@ struct upload_kind {
 };
 
 extern const struct upload_kind upload_whole;	  /* upload.c: one object, complete or not at all */
-extern const struct upload_kind upload_appending; /* upload_append.c: the object grows */
+extern const struct upload_kind upload_appending; /* append.c: the object grows */
 
 struct upload {
 	/* set at creation */
 	const struct upload_kind *kind;
 	struct append *append; /* of the second kind only */
-	const struct upload_config *config;
+	struct uploads *all;
+	const struct upload_config *config; /* of all */
 	char *key;
 	uint64_t first_part, max_part; /* sizes of the first and of the largest parts */
 	struct s3_put_attrs attrs;
@@ -99,22 +101,22 @@ void upload_drop_part_locked(struct upload *u, struct upload_part *p, struct aft
 void upload_wake_writer_locked(struct upload *u, struct after *a);
 
 /* An upload of a kind without the kind's own part. */
-int upload_alloc(const struct upload_config *config, const char *key,
-		 const struct upload_kind *kind, struct upload **ret) must_check;
+int upload_alloc(struct uploads *all, const char *key, const struct upload_kind *kind,
+		 struct upload **ret) must_check;
 /*
  * The end of a request, which has taken the lock and drops it here, as well as its
  * reference: a writer that waits for its turn looks again, and the next ones start.
  */
 void upload_request_over(struct upload *u, struct after *a);
 
-/* upload_send.c: requests. Each runs on a loop, holds a reference and pumps at its end. */
+/* send.c: requests. Each runs on a loop, holds a reference and pumps at its end. */
 void upload_create_locked(struct upload *u);
 void upload_send_part_locked(struct upload *u, struct upload_part *p);
 void upload_put_locked(struct upload *u, struct upload_part *p);
 void upload_complete_locked(struct upload *u);
 void upload_send_abort_locked(struct upload *u);
 
-/* upload_write.c: goes on copying a write. No lock held. */
+/* write.c: goes on copying a write. No lock held. */
 void upload_advance(struct upload *u, struct upload_write *w);
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * One sequential upload: bytes in, one object out. Private to fuse/.
+ * One sequential upload: bytes in, one object out. All of a mount share one `struct uploads`.
  *
- *	upload_new(&config, key, &u);
+ *	uploads_new(&config, &all);
+ *	upload_new(all, key, &u);
  *	upload_write(u, &w);	... w.done(&w): accepted or failed
  *	upload_finish(u, &f);	... f.done(&f): the object is complete, or an error
  *	upload_unref(u);	(an unfinished one is aborted)
@@ -18,8 +19,8 @@
  * call, with no lock held. Writes must not overlap in time (the kernel
  * serialises them per file); each waits until its bytes have room.
  */
-#ifndef FUSE_UPLOAD_H
-#define FUSE_UPLOAD_H
+#ifndef UPLOAD_UPLOAD_H
+#define UPLOAD_UPLOAD_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,11 +30,8 @@
 #include "s3/s3.h"
 
 struct budget;
-struct mime;
 struct upload;
-struct upload_journal;
-struct upload_orphans;
-struct upload_strays;
+struct uploads;
 
 struct upload_config {
 	struct s3_client *client; /* borrowed, as are budget and loops */
@@ -41,33 +39,35 @@ struct upload_config {
 	struct loop **loops;
 	unsigned nloops;
 	uint64_t part_size;	      /* of the first parts; grows with the part number */
-	unsigned parts_in_flight;     /* per upload, at first; see upload_flight.h */
+	unsigned parts_in_flight;     /* per upload, at first; see flight.h */
 	unsigned parts_in_flight_max; /* of all, beyond the first ones of each */
-	/* Shared by all: when a part last went beyond the budget. */
-	_Atomic uint64_t *overcommit_at;
-	/* Likewise, or NULL: parts (and Creates) under way; uploads that have some. */
-	_Atomic unsigned *sending;
-	_Atomic unsigned *senders;
-	/* Each may be NULL: ids of ours; what could not be aborted; what was lost. */
-	struct upload_journal *journal;
-	struct upload_orphans *orphans;
-	struct upload_strays *strays;
 	bool fixed_part_size;
-	_Atomic bool *equal_parts; /* shared by all: the server turned out to want them; or NULL */
-	const struct mime *mime;   /* content types by name; NULL: none are sent */
-	struct s3_put_attrs attrs; /* strings live as long as the config */
+	bool infer_content_type;   /* from the key, by the system's database */
+	struct s3_put_attrs attrs; /* strings live as long as the uploads */
+	/*
+	 * Server and bucket, as the file names them (borrowed for the call) that remembers
+	 * multipart uploads: what a crash has left is aborted. NULL: there is no file.
+	 */
+	const char *scope;
 };
 
-/* Borrows `config`, which must outlive the upload. No request is sent. */
-int upload_new(const struct upload_config *config, const char *key, struct upload **ret) must_check;
+/* Copies `config`. 0 or -ENOMEM. */
+int uploads_new(const struct upload_config *config, struct uploads **ret) must_check;
+/* After the loops have stopped and the last upload is freed; NULL is fine. */
+void uploads_free(struct uploads *all);
+/* Multipart uploads that have begun and are neither complete nor aborted. */
+unsigned uploads_at_server(const struct uploads *all);
+
+/* Borrows `all`, which must outlive the upload. No request is sent. */
+int upload_new(struct uploads *all, const char *key, struct upload **ret) must_check;
 /* The object that an upload goes on with, as HEAD has told it. */
 struct upload_base {
 	struct s3_object object;
 	struct s3_body_sum sum; /* of all of it */
 };
 /* One that appends. `base` NULL: the object is new, or replaced by the first bytes. */
-int upload_append_new(const struct upload_config *config, const char *key,
-		      const struct upload_base *base, struct upload **ret) must_check;
+int upload_append_new(struct uploads *all, const char *key, const struct upload_base *base,
+		      struct upload **ret) must_check;
 /* Before the first write: the key is known to be taken, attrs.if_none_match does not hold. */
 void upload_may_replace(struct upload *u);
 struct upload *upload_ref(struct upload *u);

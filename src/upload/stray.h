@@ -3,10 +3,10 @@
 /*
  * CreateMultipartUpload calls whose answer got lost may have left an upload of
  * which nobody knows the id. Such a one is looked for and aborted. Private to
- * fuse/; one per mount.
+ * upload/; one per mount.
  */
-#ifndef FUSE_UPLOAD_STRAY_H
-#define FUSE_UPLOAD_STRAY_H
+#ifndef UPLOAD_STRAY_H
+#define UPLOAD_STRAY_H
 
 #include <stdint.h>
 

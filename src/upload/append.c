@@ -25,7 +25,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "fuse/upload_state.h"
+#include "upload/state.h"
 
 struct append {
 	/* under the upload's lock; `object` and `sum` do not change while a request runs */
@@ -53,7 +53,7 @@ static void report(const struct upload *u, const struct s3_error *e)
 	char text[512];
 
 	s3_error_format(e, text, sizeof(text));
-	log_err(LOG_FUSE, "append to %s at %llu failed: %s", u->key,
+	log_err(LOG_UPLOAD, "append to %s at %llu failed: %s", u->key,
 		(unsigned long long)u->object.size, text);
 }
 
@@ -184,12 +184,12 @@ const struct upload_kind upload_appending = {
 	.parts_max = UINT_MAX, /* S3 counts them, over all who ever appended */
 };
 
-int upload_append_new(const struct upload_config *config, const char *key,
-		      const struct upload_base *base, struct upload **ret)
+int upload_append_new(struct uploads *all, const char *key, const struct upload_base *base,
+		      struct upload **ret)
 {
 	struct append *x = calloc(1, sizeof(*x));
 	struct upload *u;
-	int r = x ? upload_alloc(config, key, &upload_appending, &u) : -ENOMEM;
+	int r = x ? upload_alloc(all, key, &upload_appending, &u) : -ENOMEM;
 
 	if (r < 0) {
 		free(x);

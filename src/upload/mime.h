@@ -5,8 +5,8 @@
  * globs2, else mime.types), with a few of our own for systems that have neither.
  * Loaded once, then read by any thread.
  */
-#ifndef FUSE_MIME_H
-#define FUSE_MIME_H
+#ifndef UPLOAD_MIME_H
+#define UPLOAD_MIME_H
 
 #include "base/macro.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include "fuse/upload_flight.h"
+#include "upload/flight.h"
 
 #include "base/clock.h"
 #include "base/least.h"
