@@ -59,6 +59,8 @@ struct dir {
 	bool useful;	  /* the last page that lookups asked for answered several */
 	bool below;	  /* the same of a directory in it: others will be like that */
 	bool warned;	  /* that it has keys which are not shown */
+	bool reads;	  /* a file in it was opened to be read: peek.c */
+	bool reads_below; /* the same of a directory in it */
 };
 
 struct inode {
@@ -78,6 +80,9 @@ struct inode {
 	unsigned refs;	       /* our own references, children included */
 	unsigned readers;      /* active read handles */
 	unsigned opens;	       /* read handles, until release */
+	/* The lookup of an open by this thread proved the version: until then; peek.c. */
+	uint64_t proof_until;
+	int proof_tid;
 	uint16_t name_len;
 	uint8_t state; /* enum inode_state */
 	bool is_dir;

@@ -3,7 +3,9 @@
 /*
  * LOOKUP: answered on the spot when memory knows (find.h), else a heap object
  * that waits for the server. A positive answer is one kernel reference; when the
- * kernel does not take it, the reference is given back. Any loop thread.
+ * kernel does not take it, the reference is given back. What an open may need along
+ * with the name comes beside (peek.h); a file is answered when both are there. Any
+ * loop thread.
  */
 #include "fuse/lookup.h"
 
@@ -16,6 +18,7 @@
 #include "fuse/find.h"
 #include "fuse/making.h"
 #include "fuse/name.h"
+#include "fuse/peek.h"
 #include "fuse/proc.h"
 #include "fuse/reply.h"
 #include "fuse/request.h"
@@ -24,6 +27,9 @@
 struct lookup {
 	struct request r;
 	struct find find;
+	struct peek peek;
+	_Atomic unsigned pending; /* find; and peek, or who may start one: the last one ends it */
+	bool answered;		  /* the find alone told enough */
 	char name[];
 };
 
@@ -49,9 +55,9 @@ static void answer(struct request *r, int err, const struct fuse_entry_param *e)
 		lookup_undo(r->fs, e->ino);
 }
 
-static void on_found(struct find *f)
+static void answer_found(struct lookup *l)
 {
-	struct lookup *l = container_of(f, struct lookup, find);
+	struct find *f = &l->find;
 	struct fs *fs = f->fs;
 	struct fuse_entry_param e;
 
@@ -65,7 +71,33 @@ static void on_found(struct find *f)
 		itable_unref(&fs->table, f->dir);
 	}
 	answer(&l->r, f->err, &e);
+	l->answered = true;
+}
+
+static void part_ended(struct lookup *l)
+{
+	if (atomic_fetch_sub(&l->pending, 1) > 1)
+		return;
+	if (!l->answered) {
+		peek_tell(&l->peek, l->find.inode, l->r.tid);
+		answer_found(l);
+	}
+	peek_fini(&l->peek);
 	request_unref(&l->r);
+}
+
+static void on_found(struct find *f)
+{
+	struct lookup *l = container_of(f, struct lookup, find);
+
+	if (f->err < 0 || f->inode->is_dir)
+		answer_found(l);
+	part_ended(l);
+}
+
+static void on_peeked(struct peek *p)
+{
+	part_ended(container_of(p, struct lookup, peek));
 }
 
 static void lookup_wait(struct request *stack, struct inode *dir, const char *name)
@@ -83,8 +115,14 @@ static void lookup_wait(struct request *stack, struct inode *dir, const char *na
 	list_init(&l->r.watch_node);
 	memcpy(l->name, name, len + 1);
 	l->find = (struct find){.fs = stack->fs, .dir = dir, .name = l->name, .done = on_found};
+	l->answered = false;
+	atomic_init(&l->pending, 2);
 	request_watch(&l->r);
 	find_start(&l->find);
+	/* now the caller is asleep, and can be seen to be in open(2) */
+	if (atomic_load(&l->pending) == 1 ||
+	    !peek_start(&l->peek, l->r.fs, l->r.ino, l->name, l->r.tid, on_peeked))
+		part_ended(l);
 }
 
 /* -EAGAIN: the server has to be asked, unless the caller makes the name and it was `*ret_told`. */

@@ -37,6 +37,7 @@
 #include "fuse/lookup.h"
 #include "fuse/making.h"
 #include "fuse/name.h"
+#include "fuse/peek.h"
 #include "fuse/reply.h"
 #include "fuse/request.h"
 #include "fuse/state.h"
@@ -189,7 +190,8 @@ static void on_stream(struct pf_open *p)
 		}
 		fi.keep_cache = !direct && i->opened && i->etag && strcmp(i->etag, o->etag) == 0;
 		i->opened = true;
-		if (!p->revalidate && !direct)
+		peek_opened_locked(i);
+		if (!fs->revalidate && !p->revalidate && !direct)
 			fileahead_opened_locked(fs, i, &fetches);
 	}
 	open_end(o, 0, &fi);
@@ -211,6 +213,7 @@ static int note_version_locked(struct fs *fs, struct open *o)
 static int read_prepare_locked(struct fs *fs, struct open *o)
 {
 	struct inode *i = o->inode;
+	bool proved;
 	int r;
 
 	if (i->state == INODE_LOCAL)
@@ -227,12 +230,14 @@ static int read_prepare_locked(struct fs *fs, struct open *o)
 	r = handle_new_locked(fs, i, /* write= */ false, &o->handle);
 	if (r < 0)
 		return r;
+	proved = peek_proved_locked(i, o->r.tid);
 	o->pf = (struct pf_open){
 		.key = o->key,
 		.etag = o->etag,
 		.size = i->size,
-		.revalidate = !o->created && (fs->revalidate || (o->flags & O_DIRECT) ||
-					      i->expires <= clock_now()),
+		.revalidate =
+			!o->created && !proved &&
+			(fs->revalidate || (o->flags & O_DIRECT) || i->expires <= clock_now()),
 		.data_cached = i->data_seen && !read_direct(fs, o, i->size),
 		.done = on_stream,
 	};

@@ -23,9 +23,10 @@
 #include "base/macro.h"
 #include "base/parse.h"
 
-#define STATUS_MAX 8192
-#define FDS_MAX	   256
-#define DIGITS	   "0123456789"
+#define STATUS_MAX   8192
+#define FDS_MAX	     256
+#define ASLEEP_TRIES 4 /* of about 10 us */
+#define DIGITS	     "0123456789"
 /* field numbers of proc(5), and a flag of the kernel's linux/sched.h */
 #define STAT_FLAGS     9
 #define STAT_EXIT_CODE 52
@@ -98,10 +99,10 @@ bool proc_signals_fatal(const struct proc_signals *s)
 }
 
 /* "257 0xffffff9c 0x7ffc... 0x241 ...": the number, its arguments; those of openat2 do not tell. */
-bool proc_parse_creates(const char *syscall)
+int proc_parse_open(const char *syscall)
 {
 	static const struct {
-		int number, flags; /* which argument; 0: it always creates */
+		int number, flags; /* which argument; 0: it always creates, for writing */
 	} calls[] = {
 		{SYS_openat, 3}, {SYS_mknodat, 0},
 #ifdef SYS_open
@@ -112,18 +113,43 @@ bool proc_parse_creates(const char *syscall)
 	int number;
 
 	if (sscanf(syscall, "%d %llx %llx %llx", &number, &args[0], &args[1], &args[2]) != 4)
-		return false; /* "running" */
+		return -1; /* "running" */
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
 		if (calls[i].number == number)
-			return !calls[i].flags || args[calls[i].flags - 1] & O_CREAT;
-	return false;
+			return calls[i].flags ? (int)(args[calls[i].flags - 1] & INT_MAX)
+					      : O_CREAT | O_WRONLY;
+	return -1;
+}
+
+/* A thread that has just sent its request may not be asleep yet, and tells nothing until then. */
+static int open_flags(pid_t tid)
+{
+	char text[STATUS_MAX];
+	int r;
+
+	for (int tries = 0; tries < ASLEEP_TRIES; tries++) {
+		r = read_proc(tid, "syscall", text, sizeof(text));
+		if (r < 0)
+			return r;
+		if (strncmp(text, "running", 7) != 0)
+			return proc_parse_open(text);
+	}
+	return -1;
 }
 
 bool proc_may_create(pid_t tid)
 {
-	char text[STATUS_MAX];
+	int flags = open_flags(tid);
 
-	return read_proc(tid, "syscall", text, sizeof(text)) == 0 && proc_parse_creates(text);
+	return flags >= 0 && flags & O_CREAT;
+}
+
+bool proc_opens_to_read(pid_t tid)
+{
+	int flags = open_flags(tid);
+
+	return flags >= 0 && (flags & O_ACCMODE) == O_RDONLY &&
+	       !(flags & (O_CREAT | O_TRUNC | O_DIRECTORY | O_PATH));
 }
 
 bool proc_being_killed(pid_t tid)

@@ -24,6 +24,8 @@ int proc_tgid(pid_t tid, pid_t *ret) must_check;
  * right to trace it.
  */
 bool proc_may_create(pid_t tid);
+/* It is opening a file that is there, to read it. False when that cannot be known. */
+bool proc_opens_to_read(pid_t tid);
 
 /* It is exiting because of a signal. False when that cannot be known. */
 bool proc_was_killed(pid_t tid);
@@ -44,8 +46,11 @@ struct proc_signals {
 };
 /* Whether one of the pending signals ends the process. Pure. */
 bool proc_signals_fatal(const struct proc_signals *s);
-/* The same of the text of a syscall file. Pure. */
-bool proc_parse_creates(const char *syscall);
+/*
+ * Of the text of a syscall file: the flags of open(2), or those that the call amounts to. -1:
+ * it is no such call, or one that does not tell. Pure.
+ */
+int proc_parse_open(const char *syscall);
 /* Reads the masks out of the text of a status file. Pure. */
 void proc_parse_signals(const char *status, struct proc_signals *ret);
 

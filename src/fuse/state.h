@@ -20,6 +20,7 @@
 #include "base/lock.h"
 #include "fuse/fs.h"
 #include "fuse/inode.h"
+#include "fuse/peek.h"
 #include "fuse/session.h"
 #include "fuse/sweep.h"
 #include "fuse/watch.h"
@@ -38,6 +39,7 @@ struct fs {
 	bool check_owner; /* requests of other users are refused here; set by fs_mount */
 
 	_Atomic bool no_rename; /* the server has said so */
+	struct peeks peeks;
 
 	struct session session;
 	struct watch watch;

@@ -20,6 +20,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -394,4 +395,22 @@ void fetch_start(struct fetch *f)
 
 	f->started_ns = clock_now();
 	source->ops->fetch(source, f->lane->loop, &f->source);
+}
+
+void fetch_fill(struct fetch *f, const char *data)
+{
+	struct object *o = f->object;
+	uint64_t begin = f->source.offset;
+
+	while (f->filled < fetch_end(f)) {
+		struct iovec space = on_space(&f->source, f->filled);
+
+		memcpy(space.iov_base, data + (f->filled - begin), space.iov_len);
+		on_data(&f->source, f->filled, space.iov_len);
+	}
+	{
+		WITH_LOCK(&o->lock);
+		list_del(&f->in_object);
+	}
+	fetch_free(f);
 }

@@ -51,6 +51,8 @@ int fetch_new_check(struct object *o, struct pf_open *open, struct fetch **ret) 
 
 /* Called by the lane, on its loop. */
 void fetch_start(struct fetch *f);
+/* Instead of its start: its bytes are here. Frees it. */
+void fetch_fill(struct fetch *f, const char *data);
 /* Before its start. True: nobody wants it any more, and it has been ended. */
 bool fetch_given_up(struct fetch *f);
 

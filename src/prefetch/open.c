@@ -72,11 +72,16 @@ void open_finish(struct pf_open *o, int err)
 	o->done(o);
 }
 
-/* A GET of the first cells, if none of them is here and memory is free. */
-static struct fetch *first_cells(struct object *o, bool demand)
+/* Cells that an open fetches. */
+static uint64_t first_of(const struct object *o)
+{
+	return o->size <= PF_SLAB ? o->cells : FIRST_CELLS;
+}
+
+/* A GET of the first `n` cells, if none of them is here and memory is free. */
+static struct fetch *first_cells(struct object *o, uint64_t n, bool demand)
 {
 	struct budget *b = o->pf->config.budget;
-	uint64_t n = o->size <= PF_SLAB ? o->cells : FIRST_CELLS;
 	struct fetch *f;
 
 	if (n == 0)
@@ -145,7 +150,7 @@ void pf_open(struct pf *pf, struct pf_open *open)
 		return;
 	}
 	if (!open->data_cached)
-		f = first_cells(o, /* demand= */ true);
+		f = first_cells(o, first_of(o), /* demand= */ true);
 	if (f) {
 		f->open = open;
 		fetch_usual(s); /* before the open can end */
@@ -167,10 +172,32 @@ void pf_prefetch(struct pf *pf, const char *key, const char *etag, uint64_t size
 	if (pf->config.verify || size == 0 || size > PF_SLAB ||
 	    object_get(pf, key, etag, size, &o) < 0)
 		return;
-	f = first_cells(o, /* demand= */ false);
+	f = first_cells(o, first_of(o), /* demand= */ false);
 	if (f) {
 		f->early = true;
 		lane_launch(pf, f);
 	}
 	object_unref(o);
+}
+
+void pf_seed(struct pf *pf, const char *key, const char *etag, uint64_t size, const void *data,
+	     uint64_t len)
+{
+	struct object *o;
+	struct fetch *f = NULL;
+	uint64_t n;
+
+	if (pf->config.verify || object_get(pf, key, etag, size, &o) < 0)
+		return;
+	n = len >= size ? o->cells : len / PF_CELL;
+	if (n > 0)
+		f = first_cells(o, n, /* demand= */ false);
+	if (f)
+		fetch_fill(f, data);
+	object_unref(o);
+}
+
+uint64_t pf_seed_worth(struct pf *pf)
+{
+	return pf->config.verify ? 0 : pf_far_delay(pf);
 }

@@ -142,6 +142,19 @@ void pf_open(struct pf *pf, struct pf_open *o);
  */
 void pf_prefetch(struct pf *pf, const char *key, const char *etag, uint64_t size);
 
+/*
+ * Takes the first `len` bytes of a version, which came otherwise than by the engine's
+ * own GETs, unless some of them are here already or no memory is free: whole cells, and the
+ * object's end. `data` stays the caller's.
+ */
+void pf_seed(struct pf *pf, const char *key, const char *etag, uint64_t size, const void *data,
+	     uint64_t len);
+/*
+ * Whether it is worth a request of its own: ns until the server, which is far, answers. 0:
+ * it is near, or contents are verified, which an open has to begin.
+ */
+uint64_t pf_seed_worth(struct pf *pf);
+
 /* Closes; reads still in flight are answered first (with an error if they must wait). */
 void pf_close(struct pf_stream *s);
 

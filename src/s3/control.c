@@ -270,10 +270,12 @@ static void on_success(struct control *c)
 }
 
 /* The document into c->result, or what it says into c->error. */
-static void read_document(struct control *c)
+static void read_document(struct control *c, int status)
 {
 	int r = c->xml_error;
 
+	if (c->object_bytes && status < 300)
+		return;
 	if (!c->xml) {
 		s3_error_document(&c->error, c->body.data, c->body.len);
 		return;
@@ -303,10 +305,10 @@ static int on_body(struct net_call *net, const void *data, size_t len)
 
 	if (c->xml && c->xml_error == 0)
 		c->xml_error = s3_xml_feed(c->xml, data, len);
-	if (!c->xml && c->body.len + len <= ERROR_BODY_MAX)
+	if (!c->xml && c->body.len + len <= c->body.max)
 		buf_append(&c->body, data, len);
 	c->received += len;
-	return c->received > ANSWER_MAX ? -EPROTO : 0;
+	return c->received > (c->object_bytes ? c->body.max : ANSWER_MAX) ? -EPROTO : 0;
 }
 
 static void note_answer(struct control *c)
@@ -328,7 +330,7 @@ static void on_done(struct net_call *net, int err, int status, const char *detai
 	}
 	if (c->net.nbody == 0)
 		note_answer(c);
-	read_document(c);
+	read_document(c, status);
 	s3_error_classify(&c->error, status);
 	s3_object_done(&c->head);
 	if (c->error.cls == S3_OK && c->xml_error < 0)

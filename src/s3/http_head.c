@@ -75,34 +75,49 @@ static int field_length(struct http_head *h, struct http_str v)
 	return 0;
 }
 
-/* A 416 answers with "bytes * / size": no range, but not an error of form. */
-static int field_range(struct http_head *h, struct http_str v)
+int http_range_parse(struct http_str v, struct http_range *ret)
 {
-	if (h->has_range || v.len < 6 || strncasecmp(v.p, "bytes ", 6) != 0)
+	const char *slash, *dash;
+	struct http_str range, size, first, last;
+	struct http_range r = {.size = HTTP_SIZE_ANY};
+
+	if (v.len < 6 || strncasecmp(v.p, "bytes ", 6) != 0)
 		return -EPROTO;
 	v.p += 6;
 	v.len -= 6;
-	const char *slash = memchr(v.p, '/', v.len);
+	slash = memchr(v.p, '/', v.len);
 	if (!slash)
 		return -EPROTO;
-	struct http_str range = {v.p, (size_t)(slash - v.p)};
-	struct http_str size = {slash + 1, v.len - range.len - 1};
+	range = (struct http_str){v.p, (size_t)(slash - v.p)};
+	size = (struct http_str){slash + 1, v.len - range.len - 1};
+	if (!(size.len == 1 && size.p[0] == '*') && parse_number(size, &r.size) < 0)
+		return -EPROTO;
+	r.some = !(range.len == 1 && range.p[0] == '*');
+	if (r.some) {
+		dash = memchr(range.p, '-', range.len);
+		if (!dash)
+			return -EPROTO;
+		first = (struct http_str){range.p, (size_t)(dash - range.p)};
+		last = (struct http_str){dash + 1, range.len - first.len - 1};
+		if (parse_number(first, &r.first) < 0 || parse_number(last, &r.last) < 0 ||
+		    r.first > r.last || r.last >= r.size)
+			return -EPROTO;
+	}
+	*ret = r;
+	return 0;
+}
 
-	h->size = HTTP_SIZE_ANY;
-	if (!(size.len == 1 && size.p[0] == '*') && parse_number(size, &h->size) < 0)
+/* A 416 answers with "bytes * / size": no range, but not an error of form. */
+static int field_range(struct http_head *h, struct http_str v)
+{
+	struct http_range r;
+
+	if (h->has_range || http_range_parse(v, &r) < 0)
 		return -EPROTO;
-	if (range.len == 1 && range.p[0] == '*')
-		return 0;
-	const char *dash = memchr(range.p, '-', range.len);
-	if (!dash)
-		return -EPROTO;
-	struct http_str first = {range.p, (size_t)(dash - range.p)};
-	struct http_str last = {dash + 1, range.len - first.len - 1};
-	if (parse_number(first, &h->first) < 0 || parse_number(last, &h->last) < 0)
-		return -EPROTO;
-	if (h->first > h->last || h->last >= h->size)
-		return -EPROTO;
-	h->has_range = true;
+	h->size = r.size;
+	h->first = r.first;
+	h->last = r.last;
+	h->has_range = r.some;
 	return 0;
 }
 

@@ -49,6 +49,13 @@ struct http_head {
 	struct http_str checksum_name, checksum, checksum_type;
 };
 
+struct http_range {
+	uint64_t first, last, size; /* size: HTTP_SIZE_ANY for "*" */
+	bool some;		    /* false: the range is "*", as in a 416 */
+};
+/* A Content-Range. 0 or -EPROTO. */
+int http_range_parse(struct http_str v, struct http_range *ret) must_check;
+
 /* Head length, 0 (incomplete), -EMSGSIZE (over a limit) or -EPROTO. */
 ssize_t http_head_parse(const char *buf, size_t len, size_t *scan,
 			struct http_head *ret) must_check;

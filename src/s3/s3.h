@@ -220,6 +220,22 @@ struct s3_head_call {
 };
 void s3_head(struct s3_client *c, struct loop *l, struct s3_head_call *h);
 
+#define S3_PEEK_MAX MIB
+
+/* GetObject of the first bytes of whatever version is there. One attempt, however it fails. */
+struct s3_peek_call {
+	struct s3_call call;
+	const char *key;
+	uint64_t length;	 /* 1..S3_PEEK_MAX; of an empty object the server may refuse it */
+	struct s3_object object; /* result; size is that of all of it */
+	char *data;		 /* result: min(length, size) bytes, free(); NULL on error */
+	/* private */
+	bool ranged, bad_range;
+	uint64_t end, size; /* of Content-Range */
+	char range[40];
+};
+void s3_peek(struct s3_client *c, struct loop *l, struct s3_peek_call *p);
+
 /* One entry of a listing; a common prefix has its trailing '/' and no object data. */
 struct s3_entry {
 	const char *key; /* whole key, NUL-terminated; may hold any byte but NUL */

@@ -125,32 +125,30 @@ static void children_may_share(void)
 	check(!proc_may_have_shared(getpid()));
 }
 
-static void who_creates_a_file(void)
+static void what_a_call_opens_a_file_for(void)
 {
 	static const struct {
 		const char *text;
-		bool creates;
+		int flags;
 	} rows[] = {
 #ifdef __x86_64__
-		{"2 0x7ffc1 0x241 0x1b6 0x0 0x0 0x0 0x7ffc0 0x7f0\n", true},
-		{"2 0x7ffc1 0x80000 0x0 0x0 0x0 0x0 0x7ffc0 0x7f0\n", false},
-		{"85 0x7ffc1 0x1a4 0x0 0x0 0x0 0x0 0x7ffc0 0x7f0\n", true},
-		{"4 0x7ffc1 0x7ffc40 0x40 0x0 0x0 0x0 0x7ffc0 0x7f0\n", false}, /* stat */
+		{"2 0x7ffc1 0x241 0x1b6 0x0 0x0 0x0 0x7ffc0 0x7f0\n", O_WRONLY | O_CREAT | O_TRUNC},
+		{"2 0x7ffc1 0x80000 0x0 0x0 0x0 0x0 0x7ffc0 0x7f0\n", O_RDONLY | O_CLOEXEC},
+		{"85 0x7ffc1 0x1a4 0x0 0x0 0x0 0x0 0x7ffc0 0x7f0\n",
+		 O_WRONLY | O_CREAT},					     /* creat */
+		{"4 0x7ffc1 0x7ffc40 0x40 0x0 0x0 0x0 0x7ffc0 0x7f0\n", -1}, /* stat */
 #endif
-		{"running\n", false},
-		{"-1 0x7ffc0 0x7f0\n", false},
-		{"", false},
+		{"running\n", -1},
+		{"-1 0x7ffc0 0x7f0\n", -1},
+		{"", -1},
 	};
 	char text[128];
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		check_int(proc_parse_creates(rows[i].text), ==, rows[i].creates);
+		check_int(proc_parse_open(rows[i].text), ==, rows[i].flags);
 	(void)snprintf(text, sizeof(text), "%d 0xffffff9c 0x7ffc1 0x%x 0x1b6 0x0 0x0 0x0 0x0\n",
 		       (int)SYS_openat, O_WRONLY | O_CREAT | O_CLOEXEC);
-	check(proc_parse_creates(text));
-	(void)snprintf(text, sizeof(text), "%d 0xffffff9c 0x7ffc1 0x%x 0x1b6 0x0 0x0 0x0 0x0\n",
-		       (int)SYS_openat, O_RDONLY | O_CLOEXEC);
-	check(!proc_parse_creates(text));
+	check_int(proc_parse_open(text), ==, O_WRONLY | O_CREAT | O_CLOEXEC);
 }
 
 int main(void)
@@ -162,7 +160,7 @@ int main(void)
 		TEST(a_pending_signal_is_seen),
 		TEST(a_dup_for_writing_is_found),
 		TEST(children_may_share),
-		TEST(who_creates_a_file),
+		TEST(what_a_call_opens_a_file_for),
 		{0},
 	});
 }
