@@ -39,12 +39,13 @@ def sets(options):
     rows = [
         Set(f"big{options.size // MIB}", 4, options.size),
         Set(f"small{small}", small, 100 * KIB, 100),
+        Set("scattered", 400 if quick else 2000, 100 * KIB, 2),
         Set("shard", 8, (16 if quick else 64) * MIB),
         Set("cold", 40, 4 * MIB),
         Set("list10k", 10000, 16),
         Set("list100k", 100000, 16),
     ]
-    names = ("big", "small", "shard", "cold", "list10k", "list100k")
+    names = ("big", "small", "scattered", "shard", "cold", "list10k", "list100k")
     return dict(zip(names, rows))
 
 

@@ -65,6 +65,9 @@ def _small():
                 f"small -b 128K -t {readers}{' -l' if listed else ''}", "small",
                 raw=f"get -k {readers}", figure="ops_s", unit="op",
                 quick=(listed, readers) in ((False, 1), (False, 8), (True, 8))))
+    rows.append(Workload("scattered-8r", "100 KiB files, two of each directory, 8 readers",
+                         "small -b 128K -t 8", "scattered", raw="get -k 8", figure="ops_s",
+                         unit="op"))
     return rows
 
 

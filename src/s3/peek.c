@@ -52,7 +52,8 @@ static bool fits(const struct control *c, uint64_t *ret_size)
 	uint64_t size = p->ranged ? p->size : c->received;
 
 	if (c->head.bad || !c->head.has_etag || p->bad_range ||
-	    c->received != min_u64(p->length, size) || (p->ranged && p->end != c->received) ||
+	    p->ranged != (c->error.status == 206) || c->received != min_u64(p->length, size) ||
+	    (p->ranged && p->end != c->received) ||
 	    (c->head.has_size && c->head.object.size != c->received))
 		return false;
 	*ret_size = size;

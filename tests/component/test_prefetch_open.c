@@ -157,6 +157,63 @@ static void open_without_memory(void)
 
 /* ---- another version ---- */
 
+static void seed(struct rig *rig, const char *key, uint64_t size, uint64_t len)
+{
+	unsigned char *data = malloc(len);
+
+	require(data);
+	for (uint64_t i = 0; i < len; i++)
+		data[i] = memory_byte(i);
+	pf_seed(rig->pf, key, "\"1\"", size, data, len);
+	free(data);
+}
+
+static void seeds_are_read_without_a_fetch(void)
+{
+	struct pf_stream *s;
+	struct rig rig;
+
+	rig_init(&rig, &(struct rig_config){0});
+	seed(&rig, "small", 200 * KIB + 7, 200 * KIB + 7);
+	s = rig_stream(&rig, "small", 200 * KIB + 7);
+	check_int(rig_pread(s, 0, MIB), ==, 200 * KIB + 7);
+	check_int(memory_source_count(rig.memory), ==, 0);
+	pf_close(s);
+	/* of a large object whole cells only */
+	seed(&rig, "large", GIB, 3 * PF_CELL + 5);
+	s = rig_stream(&rig, "large", GIB);
+	check_int(rig_pread(s, PF_CELL, 2 * PF_CELL), ==, 2 * PF_CELL);
+	check_int(rig_pread(s, 3 * PF_CELL, 5), ==, 5);
+	check(memory_source_count(rig.memory) > 0);
+	check_int(memory_source_record(rig.memory, 0).offset, ==, 3 * PF_CELL);
+	pf_close(s);
+	/* less than a cell is nothing */
+	seed(&rig, "less", GIB, PF_CELL - 1);
+	seed(&rig, "none", 0, 0);
+	rig_fini(&rig);
+}
+
+static void seeds_do_not_replace_what_is_on_its_way(void)
+{
+	struct pf_stream *s;
+	struct rig rig;
+
+	rig_init(&rig, &held);
+	s = rig_stream(&rig, "k", 1000);
+	{
+		struct rig_read rr;
+
+		rig_read_start(&rr, s, 0, 1000);
+		check(memory_source_wait(rig.memory, 1));
+		seed(&rig, "k", 1000, 1000);
+		check(!rig_read_ended(&rr));
+		check(memory_source_drain(rig.memory));
+		check(rig_read_wait(&rr) && rr.right);
+	}
+	pf_close(s);
+	rig_fini(&rig);
+}
+
 static void stale_ends_all_reads(void)
 {
 	struct pf_stream *a, *b, *fresh;
@@ -444,6 +501,8 @@ int main(void)
 		TEST(open_ends_at_the_head),
 		TEST(open_errors),
 		TEST(open_without_memory),
+		TEST(seeds_are_read_without_a_fetch),
+		TEST(seeds_do_not_replace_what_is_on_its_way),
 		TEST(stale_ends_all_reads),
 		TEST(gone_key_is_stale),
 		TEST(stale_ends_parked_reads),

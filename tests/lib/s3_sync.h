@@ -75,6 +75,7 @@ static inline void sync_end(void)
 
 SYNC_CALL(head, s3_head_call, s3_head)
 SYNC_CALL(list, s3_list_call, s3_list)
+SYNC_CALL(peek, s3_peek_call, s3_peek)
 SYNC_CALL(put, s3_put_call, s3_put)
 SYNC_CALL(create, s3_create_upload_call, s3_create_upload)
 SYNC_CALL(part, s3_upload_part_call, s3_upload_part)
