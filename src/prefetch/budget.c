@@ -24,6 +24,9 @@
 #include "base/lock.h"
 #include "prefetch/pool.h"
 
+/* What is only likely to be read leaves so many cells, or an eighth of all. */
+#define ROOM_MAX (32 * MIB / PF_CELL)
+
 enum { READS, UPLOADS, NCLASSES };
 
 struct budget {
@@ -145,7 +148,8 @@ static void note_line_locked(struct budget *b)
 
 bool budget_try(struct budget *b, unsigned cells, enum budget_kind kind)
 {
-	unsigned room = kind == BUDGET_SPECULATIVE ? b->limit / 8 : 0;
+	unsigned most = (unsigned)min_u64(b->limit / 8, ROOM_MAX);
+	unsigned room = kind == BUDGET_SPECULATIVE ? most : 0;
 
 	WITH_LOCK(&b->lock);
 	if (!list_empty(&b->line[READS]) || (room && !nobody_waits_locked(b)))

@@ -23,6 +23,8 @@
 /* Below this many cells nothing can be spared. */
 #define SPARE_FROM (16 * MIB / PF_CELL)
 #define PASSED_MAX (16 * MIB / PF_CELL)
+/* What lone reads leave may fill all but this, or three quarters if that is more. */
+#define OTHERS (64 * MIB / PF_CELL)
 
 /* Fetched ahead this recently: its reader is probably on the way. */
 #define FRESH_MS 2000
@@ -45,7 +47,7 @@ void lru_init(struct lru *l, unsigned cells)
 		l->count[i] = 0;
 	}
 	l->cap[LRU_PASSED] = (unsigned)min_u64(cells / 8, PASSED_MAX);
-	l->cap[LRU_USED] = cells / 4 * 3;
+	l->cap[LRU_USED] = (unsigned)max_u64(cells / 4 * 3, cells - min_u64(cells, OTHERS));
 	l->cap[LRU_SHARED] = cells / 4;
 	l->cap[LRU_FRESH] = cells;
 	l->spared = cells >= SPARE_FROM ? cells / 2 : 0;

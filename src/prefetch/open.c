@@ -99,13 +99,14 @@ static struct fetch *first_cells(struct object *o, uint64_t n, bool demand)
 	return f;
 }
 
-static void fetch_usual(struct pf_stream *s)
+/* What is usual beyond `begin`. */
+static void fetch_usual(struct pf_stream *s, uint64_t begin)
 {
 	struct object *o = s->object;
 	struct pf *pf = o->pf;
 	struct window w = {.size = habit_start(&pf->habit)};
 	struct cursor_plan plan = {0};
-	struct extent x = {.begin = FIRST_CELLS * PF_CELL};
+	struct extent x = {.begin = begin};
 
 	if (w.size <= WINDOW_MIN || pf->config.verify || pf_far_delay(pf) == 0)
 		return;
@@ -146,6 +147,8 @@ void pf_open(struct pf *pf, struct pf_open *open)
 	list_init(&open->node);
 	r = verify_open(o, open);
 	if (r < 0 || !open->revalidate) {
+		if (r == 0 && !open->data_cached)
+			fetch_usual(s, 0);
 		open_finish(open, r);
 		return;
 	}
@@ -153,7 +156,7 @@ void pf_open(struct pf *pf, struct pf_open *open)
 		f = first_cells(o, first_of(o), /* demand= */ true);
 	if (f) {
 		f->open = open;
-		fetch_usual(s); /* before the open can end */
+		fetch_usual(s, FIRST_CELLS * PF_CELL); /* before the open can end */
 	} else {
 		r = fetch_new_check(o, open, &f);
 	}

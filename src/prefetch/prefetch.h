@@ -116,7 +116,8 @@ void pf_trim(struct pf *pf);
  * here, is the check at the server: done comes when its response head is in. It
  * brings the first bytes of the object, or one byte only when `data_cached`
  * says that the kernel still holds the pages, or the block map has them.
- * Without `revalidate` done comes at once (inside the call), nothing is fetched.
+ * Without `revalidate` done comes at once (inside the call), and nothing is fetched
+ * but what is usual, far.
  * With `verify` it also waits for the checksum of an object that is not small.
  */
 struct pf_open {
