@@ -115,6 +115,7 @@ static void lookup_wait(struct request *stack, struct inode *dir, const char *na
 	list_init(&l->r.watch_node);
 	memcpy(l->name, name, len + 1);
 	l->find = (struct find){.fs = stack->fs, .dir = dir, .name = l->name, .done = on_found};
+	l->peek = (struct peek){0};
 	l->answered = false;
 	atomic_init(&l->pending, 2);
 	request_watch(&l->r);

@@ -16,7 +16,7 @@
 #define SIZE_MIN      (2 * PF_CELL)
 #define USELESS_MAX   2
 #define SKIP	      16
-#define PATIENCE(rtt) (3 * (rtt) + 50 * NSEC_PER_MSEC)
+#define PATIENCE(rtt) (2 * (rtt) + 30 * NSEC_PER_MSEC)
 /* From the answer to a lookup to the open of the same system call. */
 #define PROOF_NS (100 * NSEC_PER_MSEC)
 
@@ -70,6 +70,8 @@ static void on_done(struct s3_call *c)
 	note_use(all, c->error.err == 0);
 	if (c->error.err == 0)
 		atomic_store(&all->size, next_size(atomic_load(&all->size), p->call.object.size));
+	else if (c->error.err != -ENOENT) /* it may have been too much */
+		atomic_store(&all->size, SIZE_MIN);
 	p->done(p);
 }
 
