@@ -24,7 +24,9 @@ MOUNTS = {
     "ttl": (["--metadata-ttl", "1", "--negative-metadata-ttl", "1"], 1, 1),
     "directory": (["--bucket-type", "directory", "--incremental-upload"], 1, 0),
     "mixed": (["--metadata-ttl", "2", "--negative-metadata-ttl", "minimal"], 2, 0),
+    "far": ([], 1, 0),
 }
+FAR_MS = 5  # a server that takes 4 is far
 
 
 @pytest.fixture
@@ -43,17 +45,19 @@ def start(mount, server):
     def make(way, m=None):
         options, ttl, negative = MOUNTS[way]
         server.tell("quirk", name="directory", on=int(way == "directory"))
+        server.set(ttfb_ms=FAR_MS if way == "far" else 0)
         if m is None:
             m = mount("--allow-delete", "--allow-overwrite", *options, bucket=server.new_bucket())
         name = m.bucket.name
         r = Runner(m.path, lambda k, d: server.tell("put", d, bucket=name, key=k),
                    lambda k: server.tell("delete", bucket=name, key=k),
-                   Model(ttl * SLOW, negative * SLOW, way in ("minimal", "directory"),
+                   Model(ttl * SLOW, negative * SLOW, way in ("minimal", "directory", "far"),
                          way == "directory"), SLACK * SLOW)
         r.mount = m
         return r
     yield make
     server.tell("quirk", name="directory", on=0)
+    server.set(ttfb_ms=0)
 
 
 def report(request, start, way, seed, steps, found):
