@@ -110,14 +110,14 @@ static void lookup_wait(struct request *stack, struct inode *dir, const char *na
 		(void)reply_err(stack, -ENOMEM);
 		return;
 	}
-	l->r = *stack;
+	*l = (struct lookup){
+		.r = *stack,
+		.find = {.fs = stack->fs, .dir = dir, .name = l->name, .done = on_found},
+		.pending = 2,
+	};
 	l->r.free = lookup_free;
 	list_init(&l->r.watch_node);
 	memcpy(l->name, name, len + 1);
-	l->find = (struct find){.fs = stack->fs, .dir = dir, .name = l->name, .done = on_found};
-	l->peek = (struct peek){0};
-	l->answered = false;
-	atomic_init(&l->pending, 2);
 	request_watch(&l->r);
 	find_start(&l->find);
 	/* now the caller is asleep, and can be seen to be in open(2) */

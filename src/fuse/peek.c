@@ -81,7 +81,6 @@ bool peek_start(struct peek *p, struct fs *fs, uint64_t parent, const char *name
 	uint64_t rtt = pf_seed_worth(fs->config.pf), length = 0;
 	struct inode *dir;
 
-	*p = (struct peek){.done = done};
 	if (rtt == 0)
 		return false;
 	{
@@ -98,6 +97,7 @@ bool peek_start(struct peek *p, struct fs *fs, uint64_t parent, const char *name
 		return false;
 	}
 	p->fs = fs;
+	p->done = done;
 	(void)atomic_fetch_add(&fs->peeks.running, 1);
 	p->call = (struct s3_peek_call){
 		.call = {.done = on_done, .deadline = clock_now() + PATIENCE(rtt)},

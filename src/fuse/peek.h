@@ -40,7 +40,8 @@ struct peek {
 
 /*
  * Asks for the first bytes of `name` on behalf of `tid`, if that makes sense: true, and
- * `done` comes on this loop, never inside the call, within a few round trips. Takes fs->lock.
+ * `done` comes on this loop, never inside the call, within a few round trips. *p began zeroed.
+ * Takes fs->lock.
  */
 bool peek_start(struct peek *p, struct fs *fs, uint64_t parent, const char *name, pid_t tid,
 		void (*done)(struct peek *p));

@@ -148,8 +148,8 @@ static void note_line_locked(struct budget *b)
 
 bool budget_try(struct budget *b, unsigned cells, enum budget_kind kind)
 {
-	unsigned most = (unsigned)min_u64(b->limit / 8, ROOM_MAX);
-	unsigned room = kind == BUDGET_SPECULATIVE ? most : 0;
+	bool speculative = kind == BUDGET_SPECULATIVE;
+	unsigned room = speculative ? (unsigned)min_u64(b->limit / 8, ROOM_MAX) : 0;
 
 	WITH_LOCK(&b->lock);
 	if (!list_empty(&b->line[READS]) || (room && !nobody_waits_locked(b)))

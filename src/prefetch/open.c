@@ -99,21 +99,21 @@ static struct fetch *first_cells(struct object *o, uint64_t n, bool demand)
 	return f;
 }
 
-/* What is usual beyond `begin`. */
-static void fetch_usual(struct pf_stream *s, uint64_t begin)
+/* But for what is on its way. */
+static void fetch_usual(struct pf_stream *s)
 {
 	struct object *o = s->object;
 	struct pf *pf = o->pf;
 	struct window w = {.size = habit_start(&pf->habit)};
 	struct cursor_plan plan = {0};
-	struct extent x = {.begin = begin};
+	struct extent x = {0};
 
 	if (w.size <= WINDOW_MIN || pf->config.verify || pf_far_delay(pf) == 0)
 		return;
 	w.size = min_u64(w.size, pf_window_cap(pf));
 	plan.part = window_part(&w, pf_far_gets(pf), pf->config.part_size);
 	x.end = min_u64(w.size, o->size);
-	if (w.size <= WINDOW_MIN || x.end <= x.begin)
+	if (w.size <= WINDOW_MIN)
 		return;
 	{
 		WITH_LOCK(&o->lock);
@@ -148,7 +148,7 @@ void pf_open(struct pf *pf, struct pf_open *open)
 	r = verify_open(o, open);
 	if (r < 0 || !open->revalidate) {
 		if (r == 0 && !open->data_cached)
-			fetch_usual(s, 0);
+			fetch_usual(s);
 		open_finish(open, r);
 		return;
 	}
@@ -156,7 +156,7 @@ void pf_open(struct pf *pf, struct pf_open *open)
 		f = first_cells(o, first_of(o), /* demand= */ true);
 	if (f) {
 		f->open = open;
-		fetch_usual(s, FIRST_CELLS * PF_CELL); /* before the open can end */
+		fetch_usual(s); /* before the open can end */
 	} else {
 		r = fetch_new_check(o, open, &f);
 	}

@@ -86,8 +86,8 @@ struct control {
 	uint64_t received;
 	uint64_t asked;	 /* when this attempt began */
 	struct buf body; /* of an answer without xml_kind */
-	/* Set by prepare: a good answer is so many bytes of an object at most, not a document. */
-	uint64_t object_bytes;
+	/* Set by prepare: a good answer is body.max bytes of an object at most, not a document. */
+	bool object_bytes;
 
 	/* of the operation */
 	unsigned step;

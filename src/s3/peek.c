@@ -19,7 +19,7 @@ static void prepare(struct control *c)
 	struct s3_peek_call *p = call_of(c);
 
 	p->ranged = p->bad_range = false;
-	c->object_bytes = p->length;
+	c->object_bytes = true;
 	c->body.max = max_u64(p->length, c->body.max);
 	(void)snprintf(p->range, sizeof(p->range), "bytes=0-%llu",
 		       (unsigned long long)p->length - 1);

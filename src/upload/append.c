@@ -113,7 +113,7 @@ static void send_put(struct loop_task *t)
 		on_put(&c->call);
 		return;
 	}
-	s3_put(u->config->client, loop_current(), c);
+	s3_put(u->all->config.client, loop_current(), c);
 }
 
 static void put_locked(struct upload *u, struct upload_part *p)

@@ -81,7 +81,7 @@ static int store_part_locked(struct upload *u, unsigned number, const struct s3_
  */
 static unsigned flight_most_locked(const struct upload *u)
 {
-	unsigned most = u->config->parts_in_flight_max;
+	unsigned most = u->all->config.parts_in_flight_max;
 	unsigned sending = atomic_load(&u->all->sending);
 	unsigned others = sending > u->in_flight ? sending - u->in_flight : 0;
 	unsigned rest = most > others ? most - others : 0;
@@ -135,7 +135,7 @@ static void send_part(struct loop_task *t)
 		on_part_sent(&c->call);
 		return;
 	}
-	s3_upload_part(p->upload->config->client, loop_current(), c);
+	s3_upload_part(p->upload->all->config.client, loop_current(), c);
 }
 
 static void on_put(struct s3_call *c)
@@ -173,7 +173,7 @@ static void send_put(struct loop_task *t)
 		on_put(&c->call);
 		return;
 	}
-	s3_put(p->upload->config->client, loop_current(), c);
+	s3_put(p->upload->all->config.client, loop_current(), c);
 }
 
 static void on_created(struct s3_call *c)
@@ -184,11 +184,11 @@ static void on_created(struct s3_call *c)
 
 	after_init(&a);
 	if (u->call.create.upload_id)
-		upload_journal_add(u->all->journal, u->key, u->call.create.upload_id);
+		upload_journal_add(all->journal, u->key, u->call.create.upload_id);
 	if (u->call.create.unclear)
-		upload_strays_add(u->all->strays, u->key, u->creating, u->intent);
+		upload_strays_add(all->strays, u->key, u->creating, u->intent);
 	else
-		upload_journal_remove(u->all->journal, u->intent);
+		upload_journal_remove(all->journal, u->intent);
 	lock_take(&u->lock);
 	u->requesting = false;
 	flight_begin(&u->flight, s3_client_delay(all->config.client), flight_most_locked(u));
@@ -211,7 +211,7 @@ static void send_create(struct loop_task *t)
 							.key = u->key,
 							.attrs = &u->attrs,
 							.sum = u->whole.kind};
-	s3_create_upload(u->config->client, u->home, &u->call.create);
+	s3_create_upload(u->all->config.client, u->home, &u->call.create);
 }
 
 /* Too late for this upload, in time for the next ones. */
@@ -285,7 +285,7 @@ static void send_complete(struct loop_task *t)
 						     .nparts = u->last_number,
 						     .sum = &u->whole,
 						     .if_none_match = u->attrs.if_none_match};
-	s3_complete(u->config->client, u->home, &u->call.complete);
+	s3_complete(u->all->config.client, u->home, &u->call.complete);
 }
 
 static void on_aborted(struct s3_call *c)
@@ -316,7 +316,7 @@ static void send_abort(struct loop_task *t)
 
 	u->call.abort = (struct s3_abort_call){
 		.call = {.done = on_aborted}, .key = u->key, .upload_id = u->upload_id};
-	s3_abort(u->config->client, u->home, &u->call.abort);
+	s3_abort(u->all->config.client, u->home, &u->call.abort);
 }
 
 static void request_locked(struct upload *u, void (*send)(struct loop_task *t))
@@ -361,5 +361,5 @@ void upload_send_part_locked(struct upload *u, struct upload_part *p)
 	(void)upload_ref(u);
 	note_sending(p);
 	p->task.run = send_part;
-	loop_post(u->config->loops[u->next_loop++ % u->config->nloops], &p->task);
+	loop_post(u->all->config.loops[u->next_loop++ % u->all->config.nloops], &p->task);
 }

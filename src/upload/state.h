@@ -34,7 +34,6 @@ struct upload {
 	const struct upload_kind *kind;
 	struct append *append; /* of the second kind only */
 	struct uploads *all;
-	const struct upload_config *config; /* of all */
 	char *key;
 	uint64_t first_part, max_part; /* sizes of the first and of the largest parts */
 	struct s3_put_attrs attrs;

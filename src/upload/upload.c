@@ -42,8 +42,8 @@ void after_run(struct upload *u, struct after *a)
 	struct list *n;
 
 	while ((n = list_pop(&a->trash)))
-		upload_part_free(list_entry(n, struct upload_part, node), u->config->budget);
-	if (a->cancel_memory && budget_cancel(u->config->budget, &u->mem)) {
+		upload_part_free(list_entry(n, struct upload_part, node), u->all->config.budget);
+	if (a->cancel_memory && budget_cancel(u->all->config.budget, &u->mem)) {
 		WITH_LOCK(&u->lock);
 		u->waiting = NOTHING;
 		a->resume = u->writing;
@@ -246,7 +246,6 @@ int upload_alloc(struct uploads *all, const char *key, const struct upload_kind 
 	}
 	u->kind = kind;
 	u->all = all;
-	u->config = config;
 	/* Parts wait in memory until the server has them, and the budget gives no more at once. */
 	most = min_u64(round_down(budget_limit(config->budget) / 2, PF_SLAB), S3_PART_MAX);
 	u->first_part = min_u64(config->part_size, most);
@@ -289,7 +288,7 @@ struct upload *upload_ref(struct upload *u)
 
 static void free_upload(struct upload *u)
 {
-	upload_part_free(u->filling, u->config->budget);
+	upload_part_free(u->filling, u->all->config.budget);
 	free(u->append);
 	free(u->parts);
 	free(u->upload_id);

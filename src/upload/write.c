@@ -100,7 +100,7 @@ static void on_pressure(struct loop_timer *t)
 		u->timer_armed =
 			waits && loop_timer_set(u->home, t, clock_now() + PRESSURE_TICK) == 0;
 	}
-	if (waits && (failed || may_overcommit(u)) && budget_cancel(u->config->budget, &u->mem))
+	if (waits && (failed || may_overcommit(u)) && budget_cancel(u->all->config.budget, &u->mem))
 		go_beyond(u);
 }
 
@@ -136,7 +136,7 @@ static int stash(struct upload_write *w)
 static unsigned parts_allowed_locked(const struct upload *u)
 {
 	uint64_t size = upload_part_capacity(u->last_number + 1, u->first_part, u->max_part);
-	uint64_t fit = budget_limit(u->config->budget) / 2 / max_u64(size, 1);
+	uint64_t fit = budget_limit(u->all->config.budget) / 2 / max_u64(size, 1);
 
 	return (unsigned)max_u64(1, min_u64(fit, u->flight.parts + 1));
 }
@@ -204,7 +204,7 @@ static enum step next_step_locked(struct upload *u, struct upload_write *w, int 
 /* False when the write waits: on_granted goes on. No lock held. */
 static bool get_memory(struct upload *u, struct upload_write *w, int *ret_err)
 {
-	struct budget *b = u->config->budget;
+	struct budget *b = u->all->config.budget;
 	struct after a;
 
 	u->mem = (struct budget_wait){.slabs = upload_part_wants(u->filling),
